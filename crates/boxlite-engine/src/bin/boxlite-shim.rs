@@ -1,0 +1,3 @@
+//! The supervisor of one box.
+
+fn main() {}
