@@ -5,6 +5,7 @@
 //! of a stream.
 
 mod boxes;
+mod check;
 mod digest;
 mod disk;
 mod error;
@@ -17,6 +18,7 @@ mod image;
 mod platform;
 
 pub use boxes::{BoxInfo, BoxMetrics, BoxSpec, BoxState, Isolation, IsolationInfo, Resources};
+pub use check::{CheckReport, Finding};
 pub use digest::{DiffId, Digest};
 pub use disk::{DISK_SECTOR_BYTES, DiskExtent, DiskLayout};
 pub use error::{Context, Error, Result, ResultExt};
