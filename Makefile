@@ -1,0 +1,34 @@
+# The way in for people. Everything here is one line; what is more than that lives in xtask/.
+# One profile and one target directory for all of it, so that every crate is compiled once.
+
+CARGO ?= cargo
+.PHONY: setup demo build test lint gen check-gen bench soak
+
+setup:        ## Install what is missing, from the distribution's packages
+	@xtask/setup.sh
+
+demo: build   ## Pull an image from a registry on loopback, boot a VM from it, run a command
+	$(CARGO) run --release --package boxlite-cli --example demo
+
+build: setup  ## Build the `boxlite` command (target/release/boxlite) and the library
+	$(CARGO) build --release --package boxlite-cli --bin boxlite
+
+test: setup   ## Prove the product
+	$(CARGO) test --release --workspace
+
+lint: setup   ## Formatting and lints, warnings refused
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- --deny warnings
+
+gen:          ## Write every generated file
+	$(CARGO) xtask gen
+
+check-gen:    ## Fail if a generated file is stale
+	$(CARGO) xtask check-gen
+
+bench:        ## Measure, side by side with peers, and hold the budgets of SPECIFICATION.md
+	BOXLITE_SETUP_PEERS=1 xtask/setup.sh
+	$(CARGO) run --release --package boxlite-benches
+
+soak: setup   ## The race tests with many more rounds
+	BOXLITE_SOAK_ROUNDS=1000 $(CARGO) test --release --package boxlite --test shutdown
