@@ -1,0 +1,184 @@
+//! Bringing a machine up, until its agent answers.
+//!
+//! Cold, or out of a template; either way the result is the same [`Machine`]. Nothing survives a failure: the VMM of a
+//! failed attempt is killed and reaped before the next one is made.
+//!
+//! The greeting: the host says `Hello`, the agent answers with its own. An agent answers every `Hello` it hears before
+//! its `Setup`, so a machine that was greeted while its template was made can be greeted again after each restore.
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use boxlite_protocol::frame::HEADER_BYTES;
+use boxlite_protocol::{Channel, Frame, FrameKind, GENERATION, Header, Hello};
+use boxlite_types::{Error, ErrorCode, Result};
+
+use super::command::{MachineChannels, vmm_command};
+use super::machine::{MachineSpec, Memory};
+use super::process::{Spawn, VmmProcess, readable_before};
+use super::qmp::Qmp;
+use super::snapshot;
+
+/// Longest time a cold boot may take. One takes 1.2 s on an idle host under the translator, 4 s on a loaded one; the rest
+/// is for hosts far slower than those.
+const COLD_BOOT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest time a restore may take; usual are 50 ms.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Cold boots tried before giving up: a guest now and then hangs in early boot on a host that is badly overloaded.
+const COLD_BOOT_ATTEMPTS: u32 = 2;
+
+/// A machine whose agent answers.
+pub struct Machine {
+    /// The VMM; dropping it ends the machine.
+    pub process: VmmProcess,
+    /// Its control connection.
+    pub qmp: Qmp,
+    /// Bytes to and from the agent; both sides have said [`Hello`], nothing else was sent.
+    pub agent: UnixStream,
+    /// What the agent said.
+    pub hello: Hello,
+    /// Whether it came out of a template.
+    pub from_template: bool,
+    /// How long its steps took.
+    pub timings: BootTimings,
+}
+
+/// How long each step of bringing up a machine took, counted from the start of its process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BootTimings {
+    /// The process exists.
+    pub spawned: Duration,
+    /// The control connection is open.
+    pub connected: Duration,
+    /// Its processors run.
+    pub running: Duration,
+    /// The agent answered.
+    pub answered: Duration,
+}
+
+/// Shows QEMU, the client on the given socket, the image's disk; called once per attempt, and must not block.
+pub type ServeImage<'a> = &'a dyn Fn(UnixStream) -> Result<()>;
+
+/// Starts `spec` out of its template if it names one, or cold.
+///
+/// # Errors
+/// `Engine` with the last words of the VMM, `Timeout` if the agent does not answer.
+pub fn start(spec: &MachineSpec, disk: &Path, spawn: &dyn Spawn, serve_image: ServeImage<'_>) -> Result<Machine> {
+    match &spec.template {
+        Some(template) => {
+            let memory = Memory::Restored(template.clone());
+            attempt(spec, disk, &memory, spawn, serve_image, Instant::now() + RESTORE_TIMEOUT)
+        }
+        None => cold_boot(spec, disk, &Memory::Fresh, spawn, serve_image),
+    }
+}
+
+/// Boots `spec` cold; its memory becomes that of a template if `memory` is [`Memory::Recorded`].
+///
+/// # Errors
+/// As [`start`].
+pub fn cold_boot(
+    spec: &MachineSpec,
+    disk: &Path,
+    memory: &Memory,
+    spawn: &dyn Spawn,
+    serve_image: ServeImage<'_>,
+) -> Result<Machine> {
+    let mut tried = 1;
+    loop {
+        let result = attempt(spec, disk, memory, spawn, serve_image, Instant::now() + COLD_BOOT_TIMEOUT);
+        match result {
+            Err(error) if error.code() == ErrorCode::Timeout && tried < COLD_BOOT_ATTEMPTS => tried += 1,
+            result => return result,
+        }
+    }
+}
+
+fn attempt(
+    spec: &MachineSpec,
+    disk: &Path,
+    memory: &Memory,
+    spawn: &dyn Spawn,
+    serve_image: ServeImage<'_>,
+    deadline: Instant,
+) -> Result<Machine> {
+    let began = Instant::now();
+    let (command, MachineChannels { qmp, mut agent, image }) = vmm_command(spec, disk, memory)?;
+    serve_image(image)?;
+    let mut process = spawn.spawn(command)?;
+    let mut timings = BootTimings { spawned: began.elapsed(), ..BootTimings::default() };
+    let bring_up = || {
+        let mut qmp = Qmp::open(qmp, deadline)?;
+        timings.connected = began.elapsed();
+        if let Memory::Restored(template) = memory {
+            snapshot::restore(&mut qmp, template, deadline)?;
+        }
+        timings.running = began.elapsed();
+        let hello = greet(&mut agent, deadline)?;
+        timings.answered = began.elapsed();
+        Ok((qmp, hello))
+    };
+    match bring_up() {
+        Ok((qmp, hello)) => {
+            let from_template = matches!(memory, Memory::Restored(_));
+            Ok(Machine { process, qmp, agent, hello, from_template, timings })
+        }
+        Err(error) => Err(process.explain(error)),
+    }
+}
+
+/// Greets the agent and returns its answer.
+fn greet(agent: &mut UnixStream, deadline: Instant) -> Result<Hello> {
+    let hello = Hello { generation: GENERATION, build: env!("CARGO_PKG_VERSION").to_owned() };
+    let mut bytes = Vec::new();
+    Frame::message(0, FrameKind::Hello, &hello).encode_into(&mut bytes);
+    agent.write_all(&bytes).map_err(|source| agent_gone(&source))?;
+
+    let mut header = [0; HEADER_BYTES];
+    read_exact_before(agent, &mut header, deadline)?;
+    let garbled = |reason: &dyn std::fmt::Display| {
+        Error::new(ErrorCode::Engine, format!("the agent does not speak the protocol: {reason}"))
+    };
+    let header = Header::decode(&header).map_err(|error| garbled(&error))?;
+    if header.kind != FrameKind::Hello || header.stream != 0 {
+        return Err(garbled(&"it does not begin with a greeting"));
+    }
+    let mut payload = vec![0; header.length as usize];
+    read_exact_before(agent, &mut payload, deadline)?;
+    let frame = Frame { stream: 0, kind: FrameKind::Hello, channel: Channel::Stdin, payload };
+    let hello: Hello = frame.decode().map_err(|error| garbled(&error))?;
+    if hello.generation != GENERATION {
+        return Err(Error::new(
+            ErrorCode::Engine,
+            format!("the agent speaks generation {} of the protocol, not {GENERATION}", hello.generation),
+        ));
+    }
+    Ok(hello)
+}
+
+fn read_exact_before(stream: &mut UnixStream, mut bytes: &mut [u8], deadline: Instant) -> Result<()> {
+    while !bytes.is_empty() {
+        if !readable_before(stream.as_fd(), deadline) {
+            if Instant::now() < deadline {
+                continue;
+            }
+            return Err(Error::new(ErrorCode::Timeout, "the agent of the virtual machine did not answer in time"));
+        }
+        match stream.read(bytes) {
+            Ok(0) => return Err(agent_gone(&"the connection ended")),
+            Ok(length) => bytes = &mut bytes[length..],
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(agent_gone(&error)),
+        }
+    }
+    Ok(())
+}
+
+fn agent_gone(reason: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorCode::Engine, format!("the agent of the virtual machine cannot be reached: {reason}"))
+}

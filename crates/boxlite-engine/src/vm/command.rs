@@ -1,0 +1,196 @@
+//! The command line of QEMU, as data.
+//!
+//! Template and restored machine must see the very same devices in the same order, so there is one function that lists
+//! them and only the memory differs. Everything QEMU needs besides plain files (control, agent and image channels) is an
+//! inherited descriptor: it never has to open a socket, and the jail can take networking away whole.
+
+use std::ffi::OsString;
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use boxlite_types::{Context, Error, ErrorCode, Result};
+
+use super::machine::{AGENT_PORT, Accelerator, DISK_SERIAL, IMAGE_SERIAL, MachineSpec, Memory};
+use super::snapshot::MEMORY_FILE;
+
+/// Descriptor numbers in the child. Far from the standard three, and the same for every machine.
+const QMP_FD: RawFd = 60;
+const AGENT_FD: RawFd = 61;
+const IMAGE_FD: RawFd = 62;
+
+/// A VMM that can be started, and what a jail around it must leave it.
+#[derive(Debug)]
+pub struct VmmCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments, without the program.
+    pub arguments: Vec<OsString>,
+    /// Descriptors it inherits, each with its number in the child. It inherits no other but 0, 1 and 2.
+    pub files: Vec<(OwnedFd, RawFd)>,
+    /// Files and directories it reads, besides its own program and libraries.
+    pub readable: Vec<PathBuf>,
+    /// Files it writes.
+    pub writable: Vec<PathBuf>,
+    /// Files it opens for reading and writing but maps privately and never writes. A VMM that was taken over could: a
+    /// jail should hand it a read-only descriptor in place of the one it asks for, and must at least not share them with
+    /// anything that is trusted more than the guest.
+    pub copy_on_write: Vec<PathBuf>,
+}
+
+/// Our ends of the channels of a VMM.
+#[derive(Debug)]
+pub struct MachineChannels {
+    /// Control.
+    pub qmp: UnixStream,
+    /// Bytes to and from the agent.
+    pub agent: UnixStream,
+    /// Where QEMU speaks NBD as a client, for the image's disk. It does so before anything else: serve it at once.
+    pub image: UnixStream,
+}
+
+/// Says how to start `spec` with the box disk `disk`, and makes its channels.
+///
+/// # Errors
+/// `ResourceExhausted` if there are no descriptors left, `InvalidArgument` for a path that QEMU's option syntax cannot
+/// carry.
+pub fn vmm_command(spec: &MachineSpec, disk: &Path, memory: &Memory) -> Result<(VmmCommand, MachineChannels)> {
+    let (qmp, qmp_child) = channel()?;
+    let (agent, agent_child) = channel()?;
+    let (image, image_child) = channel()?;
+    let files: Vec<(OwnedFd, RawFd)> = vec![
+        (qmp_child.into(), QMP_FD),
+        (agent_child.into(), AGENT_FD),
+        (image_child.into(), IMAGE_FD),
+    ];
+    let mut arguments = Arguments::default();
+    arguments.flag("-nodefaults").flag("-no-user-config").flag("-no-reboot");
+    arguments.pair("-display", "none").pair("-name", "boxlite");
+    arguments.pair("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+
+    // With a 6.1 kernel, acpi=off finds no virtio-mmio devices, and without rtc and pic the boot is slow and flaky.
+    let mut machine = String::from("microvm,acpi=on,rtc=on,pit=on,pic=on,isa-serial=off");
+    let (mut readable, mut writable, mut copy_on_write) =
+        (vec![spec.kernel.clone(), spec.initramfs.clone()], vec![disk.to_owned()], Vec::new());
+    match memory {
+        Memory::Fresh => {}
+        Memory::Recorded(file) => {
+            machine.push_str(",memory-backend=memory");
+            arguments.pair("-object", memory_object(spec, file, "on")?);
+            writable.push(file.clone());
+        }
+        Memory::Restored(template) => {
+            let file = template.join(MEMORY_FILE);
+            machine.push_str(",memory-backend=memory");
+            arguments.pair("-object", memory_object(spec, &file, "off")?);
+            arguments.pair("-incoming", "defer");
+            copy_on_write.push(file);
+        }
+    }
+    arguments.pair("-M", machine);
+    match spec.accelerator {
+        // One translator thread per processor only pays when there are several of them.
+        Accelerator::Tcg if spec.cpus == 1 => arguments.pair("-accel", "tcg,thread=single"),
+        Accelerator::Tcg => arguments.pair("-accel", "tcg,thread=multi"),
+        Accelerator::Kvm => {
+            writable.push(PathBuf::from("/dev/kvm"));
+            arguments.pair("-accel", "kvm")
+        }
+    };
+    arguments.pair("-cpu", spec.accelerator.cpu_model());
+    arguments.pair("-smp", spec.cpus.to_string()).pair("-m", format!("{}M", spec.memory_mib));
+    arguments.path("-kernel", "", &spec.kernel)?.path("-initrd", "", &spec.initramfs)?;
+    arguments.pair("-append", kernel_parameters(spec));
+
+    arguments.pair("-chardev", format!("socket,id=qmp,fd={QMP_FD}"));
+    arguments.pair("-mon", "chardev=qmp,mode=control");
+    arguments.pair("-chardev", format!("socket,id=agent,fd={AGENT_FD}"));
+    arguments.pair("-device", "virtio-serial-device,max_ports=2");
+    arguments.pair("-device", format!("virtserialport,chardev=agent,name={AGENT_PORT}"));
+    arguments.pair(
+        "-blockdev",
+        format!("driver=nbd,node-name=image,read-only=on,server.type=fd,server.str={IMAGE_FD}"),
+    );
+    arguments.pair("-device", format!("virtio-blk-device,drive=image,serial={IMAGE_SERIAL}"));
+    // A box's disk is its own scratch space: a host that loses power loses the machine as well, so the page cache of
+    // the host is as good as the disk, except for a guest that asks for a flush.
+    arguments.path("-blockdev", "driver=raw,node-name=disk,discard=unmap,file.driver=file,file.filename=", disk)?;
+    arguments.pair("-device", format!("virtio-blk-device,drive=disk,serial={DISK_SERIAL}"));
+
+    readable.extend(firmware_directories(&spec.qemu));
+    let command = VmmCommand {
+        program: spec.qemu.clone(),
+        arguments: arguments.0,
+        files,
+        readable,
+        writable,
+        copy_on_write,
+    };
+    Ok((command, MachineChannels { qmp, agent, image }))
+}
+
+/// Parameters of the guest's kernel. The first four make it quiet and its death final; the others each took a
+/// measurable part of the boot, or made it hang now and then.
+fn kernel_parameters(spec: &MachineSpec) -> String {
+    format!(
+        "quiet loglevel=0 panic=-1 reboot=t mitigations=off random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=0 \
+         nokaslr tsc_early_khz={}",
+        spec.tsc_khz
+    )
+}
+
+/// Where QEMU looks for its firmware: beside the program it came with, and where Debian keeps SeaBIOS.
+fn firmware_directories(qemu: &Path) -> Vec<PathBuf> {
+    let prefix = qemu.parent().and_then(Path::parent).unwrap_or(Path::new("/usr"));
+    ["share/qemu", "share/seabios"].iter().map(|part| prefix.join(part)).filter(|path| path.is_dir()).collect()
+}
+
+fn memory_object(spec: &MachineSpec, file: &Path, share: &str) -> Result<OsString> {
+    let mut value =
+        OsString::from(format!("memory-backend-file,id=memory,size={}M,share={share},mem-path=", spec.memory_mib));
+    value.push(escaped(file)?);
+    Ok(value)
+}
+
+/// A connected pair of sockets: our end, the child's end.
+fn channel() -> Result<(UnixStream, UnixStream)> {
+    UnixStream::pair().map_err(|source| {
+        Error::new(ErrorCode::ResourceExhausted, format!("cannot make a channel to the VMM: {source}"))
+            .caused_by(source)
+    })
+}
+
+/// A path as a value in QEMU's option syntax, where a comma is written twice.
+fn escaped(path: &Path) -> Result<String> {
+    let text = path.to_str().ok_or_else(|| {
+        Error::new(ErrorCode::InvalidArgument, format!("`{}` is not UTF-8", path.display()))
+            .with(Context::Path, path.display().to_string())
+            .hint("QEMU cannot be told such a path; choose a home directory with a plain name")
+    })?;
+    Ok(text.replace(',', ",,"))
+}
+
+#[derive(Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn flag(&mut self, flag: &str) -> &mut Self {
+        self.0.push(flag.into());
+        self
+    }
+
+    fn pair(&mut self, option: &str, value: impl Into<OsString>) -> &mut Self {
+        self.0.push(option.into());
+        self.0.push(value.into());
+        self
+    }
+
+    /// `-kernel` and `-initrd` take a path as it stands; with a prefix it is part of an option list.
+    fn path(&mut self, option: &str, prefix: &str, path: &Path) -> Result<&mut Self> {
+        if prefix.is_empty() {
+            return Ok(self.pair(option, path));
+        }
+        let value = format!("{prefix}{}", escaped(path)?);
+        Ok(self.pair(option, value))
+    }
+}
