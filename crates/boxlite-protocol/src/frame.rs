@@ -24,7 +24,7 @@ pub enum FrameKind {
     AgentRequest = 2,
     /// To the shim, which answers it itself: opens a stream with a [`crate::ShimRequest`].
     ShimRequest = 3,
-    /// From the agent: what was asked for has begun ([`crate::Opened`]). Only executions have it.
+    /// From the agent: what was asked for has begun ([`crate::Opened`]). Executions and archives have it.
     Opened = 4,
     /// Bytes of a data channel.
     Data = 5,

@@ -19,7 +19,7 @@
 pub mod frame;
 pub mod message;
 
-pub use frame::{Channel, Frame, FrameDecoder, FrameError, FrameKind, Header};
+pub use frame::{Channel, Frame, FrameDecoder, FrameError, FrameKind, HEADER_BYTES, Header};
 pub use message::*;
 
 /// Version of everything in this crate. Both sides refuse another one. Raised whenever a byte on the wire changes meaning.

@@ -19,10 +19,14 @@ pub enum AgentRequest {
     /// First request to an agent, once: makes the machine this box. Answered by [`Answer::Ready`].
     Setup(Setup),
     /// Runs a command. `Opened`, data both ways, then [`Answer::Exited`].
+    ///
+    /// Fails with `NotFound` if there is no such program (a shell would say 127), `Execution` if there is one that cannot
+    /// be run or its directory cannot be entered (126), `InvalidArgument` for an unknown user, `ResourceExhausted` if
+    /// the box has no room for another process.
     Exec(Exec),
-    /// Unpacks a tar stream (stdin channel) in the box. Answered by [`Answer::Done`].
+    /// Unpacks a tar stream (stdin channel) in the box. `Opened`, data in, then [`Answer::Done`].
     PutArchive(PutArchive),
-    /// Packs a path of the box as a tar stream (stdout channel). Answered by [`Answer::Done`].
+    /// Packs a path of the box as a tar stream (stdout channel). `Opened`, data out, then [`Answer::Done`].
     GetArchive(GetArchive),
     /// Looks a path up. Answered by [`Answer::Stat`].
     Stat {
@@ -130,21 +134,21 @@ pub enum ShimRequest {
     Attach,
 }
 
-/// A change to a running execution.
+/// A change to a running stream. One that comes after the end of its stream is ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Control {
     /// Sends a signal to the process group of the command.
     Signal(i32),
-    /// Kills the whole tree, whatever groups and sessions it made.
+    /// Kills the whole tree, whatever groups and sessions it made. Ends an archive half way.
     Kill,
     /// Changes the size of the terminal.
     Resize(TerminalSize),
 }
 
-/// A stream has begun.
+/// A stream has begun: the command runs, or the path of an archive is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
-    /// Process id inside the box.
+    /// Process id inside the box; 0 for an archive.
     pub pid: u32,
 }
 
