@@ -1,0 +1,62 @@
+//! From flags to a box, and from a box to its command at our terminal: what `run`, `create` and `start` have in common.
+
+use boxlite::{BoxHandle, BoxSpec, Context, Error, ErrorCode, ExecSpec, ExitStatus, PullOptions};
+
+use super::settings::BoxFlags;
+use crate::errors::Failure;
+use crate::foreground::Connection;
+use crate::session::Session;
+
+/// Fetches the image as far as the policy asks for it, and makes the box.
+///
+/// # Errors
+/// Those of the pull and of the creation; nothing is left of a box then.
+pub async fn make(
+    flags: &BoxFlags,
+    image: &str,
+    command: &[String],
+    detach: bool,
+    session: &mut Session,
+) -> Result<BoxHandle, Failure> {
+    // Read before anything is fetched: a mistake in a file should not cost a download.
+    let process = flags.process.exec_spec(Vec::new())?;
+    let runtime = session.runtime.clone();
+    let work = async {
+        let options = PullOptions {
+            platform: flags.platform.clone(),
+            policy: flags.pull.into(),
+            ..PullOptions::default()
+        };
+        let pulled = runtime.images().pull(image, options).await?;
+        let details = runtime.images().inspect(&pulled.reference, Some(pulled.platform)).await?;
+        let argv = flags.argv(&details.config, command);
+        let main = (!argv.is_empty()).then_some(ExecSpec { argv, ..process });
+        let spec = BoxSpec { main, detach, ..flags.box_spec(&pulled.reference) };
+        runtime.create(spec).await
+    };
+    session.telling(work).await
+}
+
+/// Starts the box and stays connected to its main command until that ends.
+///
+/// # Errors
+/// Those of the start; `BrokenPipe` and `Interrupted` as [`Connection::run`] has them.
+pub async fn start_connected(
+    machine: &BoxHandle,
+    connection: Connection,
+    session: &mut Session,
+) -> Result<ExitStatus, Failure> {
+    let start = async {
+        machine.start().await?;
+        machine.attach().await
+    };
+    let execution = session.telling(start).await.map_err(Failure::of_program)?;
+    connection.run(execution, &mut session.interrupts).await
+}
+
+/// What somebody is told who wants to see a command where there is none.
+pub fn names_no_command(image: &str) -> Error {
+    Error::new(ErrorCode::InvalidArgument, format!("`{image}` names no command to run"))
+        .with(Context::Reference, image)
+        .hint("name one after the image, or use `-d` for a box that waits for `boxlite exec`")
+}
