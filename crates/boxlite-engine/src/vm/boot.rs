@@ -68,7 +68,12 @@ pub type ServeImage<'a> = &'a dyn Fn(UnixStream) -> Result<()>;
 ///
 /// # Errors
 /// `Engine` with the last words of the VMM, `Timeout` if the agent does not answer.
-pub fn start(spec: &MachineSpec, disk: &Path, spawn: &dyn Spawn, serve_image: ServeImage<'_>) -> Result<Machine> {
+pub fn start(
+    spec: &MachineSpec,
+    disk: &Path,
+    spawn: &dyn Spawn,
+    serve_image: ServeImage<'_>,
+) -> Result<Machine> {
     match &spec.template {
         Some(template) => {
             let memory = Memory::Restored(template.clone());
@@ -167,7 +172,10 @@ fn read_exact_before(stream: &mut UnixStream, mut bytes: &mut [u8], deadline: In
             if Instant::now() < deadline {
                 continue;
             }
-            return Err(Error::new(ErrorCode::Timeout, "the agent of the virtual machine did not answer in time"));
+            return Err(Error::new(
+                ErrorCode::Timeout,
+                "the agent of the virtual machine did not answer in time",
+            ));
         }
         match stream.read(bytes) {
             Ok(0) => return Err(agent_gone(&"the connection ended")),

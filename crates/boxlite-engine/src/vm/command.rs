@@ -54,15 +54,16 @@ pub struct MachineChannels {
 /// # Errors
 /// `ResourceExhausted` if there are no descriptors left, `InvalidArgument` for a path that QEMU's option syntax cannot
 /// carry.
-pub fn vmm_command(spec: &MachineSpec, disk: &Path, memory: &Memory) -> Result<(VmmCommand, MachineChannels)> {
+pub fn vmm_command(
+    spec: &MachineSpec,
+    disk: &Path,
+    memory: &Memory,
+) -> Result<(VmmCommand, MachineChannels)> {
     let (qmp, qmp_child) = channel()?;
     let (agent, agent_child) = channel()?;
     let (image, image_child) = channel()?;
-    let files: Vec<(OwnedFd, RawFd)> = vec![
-        (qmp_child.into(), QMP_FD),
-        (agent_child.into(), AGENT_FD),
-        (image_child.into(), IMAGE_FD),
-    ];
+    let files: Vec<(OwnedFd, RawFd)> =
+        vec![(qmp_child.into(), QMP_FD), (agent_child.into(), AGENT_FD), (image_child.into(), IMAGE_FD)];
     let mut arguments = Arguments::default();
     arguments.flag("-nodefaults").flag("-no-user-config").flag("-no-reboot");
     arguments.pair("-display", "none").pair("-name", "boxlite");
@@ -114,7 +115,11 @@ pub fn vmm_command(spec: &MachineSpec, disk: &Path, memory: &Memory) -> Result<(
     arguments.pair("-device", format!("virtio-blk-device,drive=image,serial={IMAGE_SERIAL}"));
     // A box's disk is its own scratch space: a host that loses power loses the machine as well, so the page cache of
     // the host is as good as the disk, except for a guest that asks for a flush.
-    arguments.path("-blockdev", "driver=raw,node-name=disk,discard=unmap,file.driver=file,file.filename=", disk)?;
+    arguments.path(
+        "-blockdev",
+        "driver=raw,node-name=disk,discard=unmap,file.driver=file,file.filename=",
+        disk,
+    )?;
     arguments.pair("-device", format!("virtio-blk-device,drive=disk,serial={DISK_SERIAL}"));
 
     readable.extend(firmware_directories(&spec.qemu));
@@ -142,12 +147,18 @@ fn kernel_parameters(spec: &MachineSpec) -> String {
 /// Where QEMU looks for its firmware: beside the program it came with, and where Debian keeps SeaBIOS.
 fn firmware_directories(qemu: &Path) -> Vec<PathBuf> {
     let prefix = qemu.parent().and_then(Path::parent).unwrap_or(Path::new("/usr"));
-    ["share/qemu", "share/seabios"].iter().map(|part| prefix.join(part)).filter(|path| path.is_dir()).collect()
+    ["share/qemu", "share/seabios"]
+        .iter()
+        .map(|part| prefix.join(part))
+        .filter(|path| path.is_dir())
+        .collect()
 }
 
 fn memory_object(spec: &MachineSpec, file: &Path, share: &str) -> Result<OsString> {
-    let mut value =
-        OsString::from(format!("memory-backend-file,id=memory,size={}M,share={share},mem-path=", spec.memory_mib));
+    let mut value = OsString::from(format!(
+        "memory-backend-file,id=memory,size={}M,share={share},mem-path=",
+        spec.memory_mib
+    ));
     value.push(escaped(file)?);
     Ok(value)
 }

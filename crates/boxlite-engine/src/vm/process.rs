@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use boxlite_types::{Context, Error, ErrorCode, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal, waitid};
+use rustix::process::{
+    PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal, waitid,
+};
 
 use super::command::VmmCommand;
 
@@ -54,7 +56,9 @@ impl VmmProcess {
         let reader = std::thread::Builder::new()
             .name("vmm-stderr".into())
             .spawn(move || keep_last_words(stderr, &words))
-            .map_err(|source| Error::new(ErrorCode::ResourceExhausted, format!("cannot start a thread: {source}")))?;
+            .map_err(|source| {
+                Error::new(ErrorCode::ResourceExhausted, format!("cannot start a thread: {source}"))
+            })?;
         Ok(VmmProcess { pid, pidfd, last_words, reader: Some(reader), ended: None })
     }
 
@@ -187,7 +191,8 @@ impl Spawn for PlainSpawn {
                 .with(Context::Path, command.program.display().to_string())
                 .caused_by(source)
         })?;
-        let stderr = child.stderr.take().ok_or_else(|| Error::new(ErrorCode::Internal, "no pipe was made"))?;
+        let stderr =
+            child.stderr.take().ok_or_else(|| Error::new(ErrorCode::Internal, "no pipe was made"))?;
         VmmProcess::new(child.id(), stderr.into())
     }
 }

@@ -53,14 +53,23 @@ impl QmpMessage {
     pub fn parse(line: &[u8]) -> Result<Self> {
         let malformed = || {
             let shown: String = String::from_utf8_lossy(line).chars().take(80).collect();
-            Error::new(ErrorCode::Engine, format!("QEMU says something that is not QMP: `{}`", shown.trim_end()))
+            Error::new(
+                ErrorCode::Engine,
+                format!("QEMU says something that is not QMP: `{}`", shown.trim_end()),
+            )
         };
         let value: Value = serde_json::from_slice(line).map_err(|_| malformed())?;
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned).ok_or_else(malformed);
+        let text =
+            |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned).ok_or_else(malformed);
         if let Some(greeting) = value.get("QMP") {
             let version = greeting.pointer("/version/qemu").ok_or_else(malformed)?;
             let part = |name| version.get(name).and_then(Value::as_u64).ok_or_else(malformed);
-            return Ok(QmpMessage::Greeting(format!("{}.{}.{}", part("major")?, part("minor")?, part("micro")?)));
+            return Ok(QmpMessage::Greeting(format!(
+                "{}.{}.{}",
+                part("major")?,
+                part("minor")?,
+                part("micro")?
+            )));
         }
         if let Some(name) = value.get("event") {
             let data = value.get("data").cloned().unwrap_or(Value::Null);
@@ -160,7 +169,10 @@ impl Qmp {
             match self.next_message(deadline, command)? {
                 QmpMessage::Return(value) => return Ok(value),
                 QmpMessage::Failure(description) => {
-                    return Err(Error::new(ErrorCode::Engine, format!("QEMU refuses `{command}`: {description}")));
+                    return Err(Error::new(
+                        ErrorCode::Engine,
+                        format!("QEMU refuses `{command}`: {description}"),
+                    ));
                 }
                 QmpMessage::Event(event) => {
                     if self.events.len() == MAX_EVENTS {
@@ -195,7 +207,10 @@ impl Qmp {
             let mut chunk = [0; 4096];
             match self.stream.read(&mut chunk) {
                 Ok(0) => {
-                    return Err(Error::new(ErrorCode::Engine, format!("QEMU ended its control connection: {what}")));
+                    return Err(Error::new(
+                        ErrorCode::Engine,
+                        format!("QEMU ended its control connection: {what}"),
+                    ));
                 }
                 Ok(length) => self.received.extend_from_slice(&chunk[..length]),
                 Err(source) if source.kind() == std::io::ErrorKind::Interrupted => {}

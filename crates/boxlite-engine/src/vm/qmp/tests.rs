@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Qmp, QmpEvent, QmpMessage};
 
-const GREETING: &str =
-    r#"{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}"#;
+const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}"#;
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(5)
@@ -36,7 +35,8 @@ fn scripted(answers: &'static [&'static str]) -> (UnixStream, std::thread::JoinH
 
 #[test]
 fn lines_become_messages() {
-    let check = |line: &str, expect: QmpMessage| assert_eq!(QmpMessage::parse(line.as_bytes()).unwrap(), expect);
+    let check =
+        |line: &str, expect: QmpMessage| assert_eq!(QmpMessage::parse(line.as_bytes()).unwrap(), expect);
     check(GREETING, QmpMessage::Greeting("7.2.22".into()));
     check(r#"{"return": {}}"#, QmpMessage::Return(json!({})));
     check(r#"{"return": [1]}"#, QmpMessage::Return(json!([1])));
@@ -80,7 +80,8 @@ fn events_between_command_and_answer_are_kept_for_who_waits_for_them() {
 
 #[test]
 fn a_refused_command_says_what_qemu_said() {
-    let (ours, _qemu) = scripted(&[r#"{"return": {}}"#, r#"{"error": {"class": "GenericError", "desc": "nope"}}"#]);
+    let (ours, _qemu) =
+        scripted(&[r#"{"return": {}}"#, r#"{"error": {"class": "GenericError", "desc": "nope"}}"#]);
     let mut qmp = Qmp::open(ours, soon()).unwrap();
     let error = qmp.execute("migrate", Value::Null, soon()).unwrap_err();
     assert_eq!(error.message(), "QEMU refuses `migrate`: nope");
