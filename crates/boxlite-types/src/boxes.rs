@@ -52,6 +52,9 @@ pub struct BoxSpec {
     pub user: Option<String>,
     /// Host name inside; the id of the box if `None`.
     pub hostname: Option<String>,
+    /// Entrypoint instead of the image's, and with it instead of the image's command; an empty one leaves the arguments
+    /// of `main` alone.
+    pub entrypoint: Option<Vec<String>>,
     /// Main command: run at each start, its output kept as the box's log, the box stopping when it ends. A box
     /// without one stays up until it is stopped.
     pub main: Option<ExecSpec>,
