@@ -10,8 +10,9 @@ use std::ffi::OsString;
 
 use boxlite::{Error, ErrorCode};
 use clap::error::{ContextKind, ErrorKind};
+use clap::{CommandFactory, Parser};
 
-use crate::arguments::Format;
+use crate::arguments::{Arguments, Format};
 use crate::output;
 
 /// Why a command did not come to its end.
@@ -98,50 +99,62 @@ pub fn report(error: &Error, format: Format) {
     }
 }
 
-/// Reports a command line that makes no sense and returns the exit code. The arguments are looked at once more, because what
-/// could not be parsed cannot say which format its error should have.
+/// Reports a command line that makes no sense and returns the exit code. The words are looked at once more, because what could
+/// not be parsed cannot say which command it was for, or which format its error should have.
 pub fn report_usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     let words: Vec<&str> = arguments.iter().skip(1).map_while(|word| word.to_str()).collect();
     let own = words.iter().position(|word| *word == "--").map_or(&words[..], |end| &words[..end]);
     let json = own.windows(2).any(|pair| pair == ["--format", "json"]) || own.contains(&"--format=json");
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
-        output::say(error.render());
+    let command = command_path(own);
+    if names_no_command(error) && !json {
+        let asking = command.split(' ').chain(["--help"]);
+        if let Err(page) = Arguments::try_parse_from(asking) {
+            output::say(page.render());
+        }
         return 2;
     }
-    report(&usage_error(error), if json { Format::Json } else { Format::Table });
-    let command = own.iter().find(|word| matches!(**word, "run" | "exec"));
-    if command.is_some() { 125 } else { 2 }
+    report(&usage_error(error, &command), if json { Format::Json } else { Format::Table });
+    if matches!(command.as_str(), "boxlite run" | "boxlite exec") { 125 } else { 2 }
+}
+
+/// Returns `boxlite image rm` for `--home x image rm -f`.
+fn command_path(words: &[&str]) -> String {
+    let mut command = Arguments::command();
+    let mut path = command.get_name().to_owned();
+    for word in words {
+        if let Some(found) = command.find_subcommand(word) {
+            path = format!("{path} {}", found.get_name());
+            command = found.clone();
+        }
+    }
+    path
+}
+
+fn names_no_command(error: &clap::Error) -> bool {
+    // Which of the two depends on whether a flag or a variable set anything at all.
+    matches!(error.kind(), ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand)
 }
 
 /// Turns the parser's error, which is a small page of text, into one of ours.
-fn usage_error(error: &clap::Error) -> Error {
+fn usage_error(error: &clap::Error, command: &str) -> Error {
+    let see_help = format!("`{command} --help` lists what is possible");
     if let Some(own) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
         let flag = error.get(ContextKind::InvalidArg).map(ToString::to_string);
         let message = match flag {
             Some(flag) => format!("`{}`: {own}", flag.split(' ').next().unwrap_or_default()),
             None => own.to_string(),
         };
-        let copy = Error::new(own.code(), message);
-        return match own.hint_text() {
-            Some(hint) => copy.hint(hint.to_owned()),
-            None => copy,
-        };
+        return Error::new(own.code(), message).hint(own.hint_text().unwrap_or(&see_help).to_owned());
     }
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return Error::new(ErrorCode::InvalidArgument, "no command is named")
-            .hint("`--help` lists what is possible");
+    if names_no_command(error) {
+        return Error::new(ErrorCode::InvalidArgument, "no command is named").hint(see_help);
     }
     let page = error.render().to_string();
     let (complaint, advice) = page.split_once("\n\n").unwrap_or((&page, ""));
     let message = complaint.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
     let tip = advice.lines().find_map(|line| line.trim().strip_prefix("tip: "));
     // For an unknown flag clap proposes to pass it as a value, which is never what was meant.
-    let tip = tip.filter(|tip| !tip.starts_with("to pass "));
-    let usage = advice.lines().find_map(|line| line.strip_prefix("Usage: "));
-    let hint = match (tip, usage) {
-        (Some(tip), _) => tip.replace('\'', "`"),
-        (None, Some(usage)) => format!("usage is `{usage}`"),
-        (None, None) => "`--help` lists what is possible".to_owned(),
-    };
-    Error::new(ErrorCode::InvalidArgument, message.replace('\'', "`")).hint(hint)
+    let tip = tip.filter(|tip| !tip.starts_with("to pass ")).map(|tip| tip.replace('\'', "`"));
+    Error::new(ErrorCode::InvalidArgument, message.trim_end_matches("...").replace('\'', "`"))
+        .hint(tip.unwrap_or(see_help))
 }

@@ -1,6 +1,6 @@
 //! From flags to a box, and from a box to its command at our terminal: what `run`, `create` and `start` have in common.
 
-use boxlite::{BoxHandle, BoxSpec, Context, Error, ErrorCode, ExecSpec, ExitStatus, PullOptions};
+use boxlite::{BoxHandle, BoxSpec, Context, Error, ErrorCode, ExitStatus, PullOptions};
 
 use super::settings::BoxFlags;
 use crate::errors::Failure;
@@ -18,8 +18,8 @@ pub async fn make(
     detach: bool,
     session: &mut Session,
 ) -> Result<BoxHandle, Failure> {
-    // Read before anything is fetched: a mistake in a file should not cost a download.
-    let process = flags.process.exec_spec(Vec::new())?;
+    // Before anything is fetched: a mistake in a file should not cost a download.
+    let spec = flags.box_spec(image, command)?;
     let runtime = session.runtime.clone();
     let work = async {
         let options = PullOptions {
@@ -28,11 +28,7 @@ pub async fn make(
             ..PullOptions::default()
         };
         let pulled = runtime.images().pull(image, options).await?;
-        let details = runtime.images().inspect(&pulled.reference, Some(pulled.platform)).await?;
-        let argv = flags.argv(&details.config, command);
-        let main = (!argv.is_empty()).then_some(ExecSpec { argv, ..process });
-        let spec = BoxSpec { main, detach, ..flags.box_spec(&pulled.reference) };
-        runtime.create(spec).await
+        runtime.create(BoxSpec { image: pulled.reference, detach, ..spec }).await
     };
     session.telling(work).await
 }

@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use boxlite::{
-    BoxSpec, Context, Error, ErrorCode, ExecSpec, ImageConfig, Platform, PullPolicy, Resources, Result,
-};
+use boxlite::{BoxSpec, Context, Error, ErrorCode, ExecSpec, Platform, PullPolicy, Resources, Result};
 use clap::{Args, ValueEnum};
 
 use crate::output::size::parse_mebibytes;
@@ -163,30 +161,35 @@ fn set(environment: &mut BTreeMap<String, String>, setting: &str) -> Result<()> 
 }
 
 impl BoxFlags {
-    /// Returns the box as it is asked for, without its main command.
-    pub fn box_spec(&self, image: &str) -> BoxSpec {
-        BoxSpec {
+    /// Returns the box as it is asked for; without a main command if `--entrypoint=` and no COMMAND leave none.
+    ///
+    /// # Errors
+    /// Those of [`ProcessFlags::exec_spec`].
+    pub fn box_spec(&self, image: &str, command: &[String]) -> Result<BoxSpec> {
+        let entrypoint = self.entrypoint.as_ref().map(|program| match program.as_str() {
+            "" => Vec::new(),
+            program => vec![program.to_owned()],
+        });
+        let nothing = command.is_empty() && entrypoint.as_ref().is_some_and(Vec::is_empty);
+        let process = self.process.exec_spec(command.to_vec())?;
+        // Environment, directory and user belong to the box, so that a later `exec` has them too.
+        let main =
+            ExecSpec { argv: process.argv, tty: process.tty, stdin: process.stdin, ..ExecSpec::default() };
+        Ok(BoxSpec {
             image: image.to_owned(),
             name: self.name.clone(),
             platform: self.platform.clone(),
             resources: Resources { cpus: self.cpus, memory_mib: self.memory, disk_mib: self.disk_size },
+            env: process.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            cwd: process.cwd,
+            user: process.user,
             hostname: self.hostname.clone(),
+            entrypoint,
+            main: (!nothing).then_some(main),
             auto_remove: self.rm,
             labels: self.label.clone(),
             ..BoxSpec::default()
-        }
-    }
-
-    /// Returns program and arguments: `--entrypoint` replaces the image's entrypoint and with it the image's command, and
-    /// COMMAND replaces the image's command alone, as docker has it. Empty if nothing names a program.
-    pub fn argv(&self, config: &ImageConfig, command: &[String]) -> Vec<String> {
-        let (entrypoint, default_command) = match self.entrypoint.as_deref() {
-            Some("") => (Vec::new(), &[][..]),
-            Some(program) => (vec![program.to_owned()], &[][..]),
-            None => (config.entrypoint.clone(), &config.command[..]),
-        };
-        let command = if command.is_empty() { default_command } else { command };
-        entrypoint.into_iter().chain(command.iter().cloned()).collect()
+        })
     }
 }
 
@@ -206,20 +209,35 @@ mod tests {
         flags: BoxFlags,
     }
 
+    fn spec(typed: &str, command: &str) -> BoxSpec {
+        let line = std::iter::once("x").chain(typed.split_whitespace());
+        Parsed::parse_from(line).flags.box_spec("image", &words(command)).unwrap()
+    }
+
     #[test]
-    fn entrypoint_and_command_combine_as_in_docker() {
-        let config = ImageConfig { entrypoint: words("/entry"), command: words("a b"), ..Default::default() };
-        let check = |typed: &str, command: &str, expect: &str| {
-            let line = std::iter::once("x").chain(typed.split_whitespace());
-            let argv = Parsed::parse_from(line).flags.argv(&config, &words(command));
-            assert_eq!(argv, words(expect), "{typed} {command}");
+    fn entrypoint_and_command_are_handed_on_apart() {
+        let check = |typed: &str, command: &str, entrypoint: Option<&str>, main: Option<&str>| {
+            let spec = spec(typed, command);
+            assert_eq!(spec.entrypoint, entrypoint.map(words), "{typed} {command}");
+            assert_eq!(spec.main.map(|main| main.argv), main.map(words), "{typed} {command}");
         };
-        check("", "", "/entry a b");
-        check("", "c", "/entry c");
-        check("--entrypoint /other", "", "/other");
-        check("--entrypoint /other", "c", "/other c");
-        check("--entrypoint=", "c", "c");
-        check("--entrypoint=", "", "");
+        check("", "", None, Some(""));
+        check("", "a b", None, Some("a b"));
+        check("--entrypoint /other", "a", Some("/other"), Some("a"));
+        check("--entrypoint=", "a", Some(""), Some("a"));
+        check("--entrypoint=", "", Some(""), None);
+    }
+
+    #[test]
+    fn what_is_set_for_a_box_holds_for_every_command_in_it() {
+        let spec = spec("-e A=1 -w /srv -u app -i --rm --memory 2g --label x=y", "ls");
+        assert_eq!(
+            (spec.env, spec.cwd.as_deref(), spec.user.as_deref()),
+            (words("A=1"), Some("/srv"), Some("app"))
+        );
+        assert_eq!((spec.resources.memory_mib, spec.auto_remove, spec.labels), (2048, true, words("x=y")));
+        let main = spec.main.unwrap();
+        assert!(main.stdin && main.tty.is_none() && main.env.is_empty() && main.cwd.is_none());
     }
 
     #[test]
