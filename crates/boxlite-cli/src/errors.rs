@@ -153,8 +153,13 @@ fn usage_error(error: &clap::Error, command: &str) -> Error {
     let (complaint, advice) = page.split_once("\n\n").unwrap_or((&page, ""));
     let message = complaint.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
     let tip = advice.lines().find_map(|line| line.trim().strip_prefix("tip: "));
-    // For an unknown flag clap proposes to pass it as a value, which is never what was meant.
-    let tip = tip.filter(|tip| !tip.starts_with("to pass ")).map(|tip| tip.replace('\'', "`"));
+    let tip = tip.filter(|tip| is_likely(tip, complaint)).map(|tip| tip.replace('\'', "`"));
     Error::new(ErrorCode::InvalidArgument, message.trim_end_matches("...").replace('\'', "`"))
         .hint(tip.unwrap_or(see_help))
+}
+
+/// Whether a proposal of clap's helps: it proposes `--home` for `--volume` too, and `-- --bogus` for `--bogus`.
+fn is_likely(tip: &str, complaint: &str) -> bool {
+    let first_letter = |text: &str| text.split('\'').nth(1)?.trim_start_matches('-').chars().next();
+    !tip.starts_with("to pass ") && first_letter(tip) == first_letter(complaint)
 }

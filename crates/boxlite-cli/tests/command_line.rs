@@ -136,7 +136,7 @@ fn bad_command_lines_are_refused_with_a_message_and_a_hint() {
     check("pull a --platform linux", 2, "malformed platform `linux`", "os/architecture");
     check("kernel install --image x", 2, "--modules", "`boxlite kernel install --help`");
     check("stop --time soon x", 2, "`soon`", "--help");
-    check("completion tcsh", 2, "`tcsh`", "`zsh`");
+    check("completion tcsh", 2, "`tcsh`", "--help");
     check("inspect", 2, "<BOX>", "`boxlite inspect --help`");
     check("image rm", 2, "<IMAGE>", "`boxlite image rm --help`");
     check("run", 125, "<IMAGE>", "boxlite run");
