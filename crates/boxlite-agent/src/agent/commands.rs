@@ -1,0 +1,202 @@
+//! Starting commands.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use boxlite_protocol::{Channel, Exec, Frame, FrameKind, Opened};
+use boxlite_types::{Error, ErrorCode, Result};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Signal};
+
+use super::{Agent, Part, State, terminal};
+use crate::command::Command;
+use crate::pipes::{Inlet, Outlet};
+use crate::process::{self, FAILURE_BYTES, Launch};
+use crate::stream::{Running, Serial, Starting, Stream, Work};
+use crate::tree::Tree;
+
+/// Our ends of the standard streams, and the command's.
+struct Streams {
+    inlet: Option<OwnedFd>,
+    outlets: [Option<OwnedFd>; 2],
+    theirs: [OwnedFd; 3],
+    terminal: Option<OwnedFd>,
+}
+
+impl Agent {
+    pub(super) fn execute(&mut self, id: u32, exec: Exec) -> Result<()> {
+        let command = Command::resolve(&exec, &self.place, &self.hostname)?;
+        let streams = self.make_streams(&exec, &command)?;
+        let (failure, failure_theirs) = pipe()?;
+        let launch = Launch {
+            command: &command,
+            stdio: [streams.theirs[0].as_fd(), streams.theirs[1].as_fd(), streams.theirs[2].as_fd()],
+            failure: failure_theirs.as_fd(),
+        };
+        let (mut tree, pid) = self.forest.plant(&launch)?;
+        drop((streams.theirs, failure_theirs));
+
+        let serial = self.new_serial();
+        // From here on a failure must not leave the command running.
+        let watched = self.watch_all(serial, &tree, &failure, &streams.inlet, &streams.outlets);
+        if let Err(error) = watched {
+            tree.kill();
+            self.left_behind.push(tree);
+            return Err(error);
+        }
+        let is_terminal = streams.terminal.is_some();
+        let [stdout, stderr] = streams.outlets;
+        let timeout = exec.timeout_ms.map(Duration::from_millis);
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let stream = Stream {
+            id: Some(id),
+            work: Work::Command(Running {
+                tree,
+                pid,
+                starting: Some(Starting { failure, command, begun: false }),
+                status: None,
+                deadline,
+                grace: None,
+                timed_out: false,
+                terminal: streams.terminal,
+            }),
+            inlet: streams.inlet.map(|fd| Inlet::new(fd, is_terminal)),
+            outlets: [
+                stdout.map(|fd| Outlet::new(fd, Channel::Stdout)),
+                stderr.map(|fd| Outlet::new(fd, Channel::Stderr)),
+            ],
+            abandoned: Vec::new(),
+        };
+        self.streams.insert(serial, stream);
+        self.ids.insert(id, serial);
+        self.timers.extend(deadline.map(|deadline| (deadline, serial)));
+        if let Some(pid) = pid {
+            self.pids.insert(pid, serial);
+        }
+        Ok(())
+    }
+
+    fn make_streams(&self, exec: &Exec, command: &Command) -> Result<Streams> {
+        if let Some(size) = exec.tty {
+            let directory = match &self.state {
+                State::Ready(ready) => ready.root.as_ref().map(|root| &root.terminals),
+                _ => None,
+            };
+            let terminal::Terminal { ours, theirs } =
+                terminal::open(directory, size, command.identity.as_ref())?;
+            let inlet = if exec.stdin { Some(terminal::second(ours.as_fd())?) } else { None };
+            let copies = [terminal::second(theirs.as_fd())?, terminal::second(theirs.as_fd())?];
+            let [second, third] = copies;
+            return Ok(Streams {
+                inlet,
+                outlets: [Some(terminal::second(ours.as_fd())?), None],
+                theirs: [theirs, second, third],
+                terminal: Some(ours),
+            });
+        }
+        let (stdin, inlet) = if exec.stdin {
+            let (theirs, ours) = pipe()?;
+            (theirs, Some(unblocking(ours)?))
+        } else {
+            (null()?, None)
+        };
+        let (stdout, stdout_theirs) = pipe()?;
+        let (stderr, stderr_theirs) = pipe()?;
+        Ok(Streams {
+            inlet,
+            outlets: [Some(unblocking(stdout)?), Some(unblocking(stderr)?)],
+            theirs: [stdin, stdout_theirs, stderr_theirs],
+            terminal: None,
+        })
+    }
+
+    fn watch_all(
+        &self,
+        serial: Serial,
+        tree: &Tree,
+        failure: &OwnedFd,
+        inlet: &Option<OwnedFd>,
+        outlets: &[Option<OwnedFd>; 2],
+    ) -> Result<()> {
+        self.watch(failure.as_fd(), serial, Part::Failure)?;
+        if let Tree::Keeper(keeper) = tree {
+            self.watch(keeper.fd(), serial, Part::Keeper)?;
+        }
+        for (fd, part) in [(inlet, Part::Stdin), (&outlets[0], Part::Stdout), (&outlets[1], Part::Stderr)] {
+            if let Some(fd) = fd {
+                self.watch(fd.as_fd(), serial, part)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether a child has become its program.
+    pub(super) fn started(&mut self, serial: Serial) {
+        let Some(stream) = self.streams.get_mut(&serial) else { return };
+        let Work::Command(running) = &mut stream.work else { return };
+        let Some(starting) = &mut running.starting else { return };
+        if !starting.begun {
+            let mut report = [0; FAILURE_BYTES];
+            match rustix::io::read(&starting.failure, &mut report) {
+                Ok(FAILURE_BYTES) => {
+                    let error = process::failure_of(report, &starting.command);
+                    if let Some(pid) = running.pid {
+                        self.pids.remove(&pid);
+                    }
+                    self.end(serial, Err((&error).into()));
+                    return;
+                }
+                Ok(_) => starting.begun = true,
+                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(_) => starting.begun = true,
+            }
+        }
+        let Some(pid) = running.pid else { return };
+        running.starting = None;
+        if let Some(id) = stream.id {
+            self.port.send(&Frame::message(id, FrameKind::Opened, &Opened { pid }));
+        }
+        self.settle(serial);
+    }
+}
+
+impl Running {
+    /// Sends a signal to the command's process group.
+    pub(super) fn signal(&mut self, signal: i32) {
+        // Once it has been reaped its number may be somebody else's.
+        if let (Some(pid), None, 1..=64) = (self.pid, self.status, signal)
+            && let Some(pid) = Pid::from_raw(pid as i32)
+        {
+            // SAFETY: the number is one of Linux's signals; whether it has a handler is the command's affair.
+            let signal = unsafe { Signal::from_raw_unchecked(signal) };
+            let _ = rustix::process::kill_process_group(pid, signal);
+        }
+    }
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| no_room("make a pipe", errno))
+}
+
+fn null() -> Result<OwnedFd> {
+    rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| no_room("open `/dev/null`", errno))
+}
+
+/// Makes our end of a pipe non-blocking; the flag belongs to the end, the command's is left alone.
+fn unblocking(fd: OwnedFd) -> Result<OwnedFd> {
+    rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK).map_err(|errno| no_room("use a pipe", errno))?;
+    Ok(fd)
+}
+
+fn no_room(what: &str, errno: Errno) -> Error {
+    match errno {
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => Error::new(
+            ErrorCode::ResourceExhausted,
+            format!("the box cannot start another command: cannot {what}: {}", crate::failure::text_of(errno)),
+        ),
+        _ => crate::failure::failed(what, errno),
+    }
+}
