@@ -1,0 +1,13 @@
+//! What every benchmark shares: samples, a report of rows and budgets, and commands measured as whole processes.
+//!
+//! The machines these run on are small, shared and noisy. So nothing is asserted about absolute time: things are measured
+//! in turn, A B A B, within one run, and a budget is a ratio of two medians of that run. A budget that is missed makes the
+//! benchmark exit with 1.
+
+mod process;
+mod report;
+mod samples;
+
+pub use process::{Finished, run, proportional_memory_bytes};
+pub use report::Report;
+pub use samples::{Samples, in_turn};
