@@ -20,7 +20,7 @@ use super::command::{MachineChannels, vmm_command};
 use super::machine::{MachineSpec, Memory};
 use super::process::{Spawn, VmmProcess, readable_before};
 use super::qmp::Qmp;
-use super::snapshot;
+use super::{snapshot, template};
 
 /// Longest time a cold boot may take. One takes 1.2 s on an idle host under the translator, 4 s on a loaded one; the rest
 /// is for hosts far slower than those.
@@ -64,7 +64,8 @@ pub struct BootTimings {
 /// Shows QEMU, the client on the given socket, the image's disk; called once per attempt, and must not block.
 pub type ServeImage<'a> = &'a dyn Fn(UnixStream) -> Result<()>;
 
-/// Starts `spec` out of its template if it names one, or cold.
+/// Starts `spec` out of its template if it names one, or cold. A template that turns out to be bad is taken out of use, and
+/// the box gets a cold machine; its disk was not touched.
 ///
 /// # Errors
 /// `Engine` with the last words of the VMM, `Timeout` if the agent does not answer.
@@ -74,13 +75,31 @@ pub fn start(
     spawn: &dyn Spawn,
     serve_image: ServeImage<'_>,
 ) -> Result<Machine> {
-    match &spec.template {
-        Some(template) => {
-            let memory = Memory::Restored(template.clone());
-            attempt(spec, disk, &memory, spawn, serve_image, Instant::now() + RESTORE_TIMEOUT)
-        }
-        None => cold_boot(spec, disk, &Memory::Fresh, spawn, serve_image),
-    }
+    let Some(template) = &spec.template else {
+        return cold_boot(spec, disk, &Memory::Fresh, spawn, serve_image);
+    };
+    restore(spec, template, disk, spawn, serve_image).or_else(|failure| {
+        let machine = cold_boot(spec, disk, &Memory::Fresh, spawn, serve_image)?;
+        // Only now it is clear that the template is to blame, and not whatever would fail both.
+        tracing::warn!("template `{}` is taken out of use: {failure}", template.display());
+        template::condemn(template);
+        Ok(machine)
+    })
+}
+
+/// Restores `spec` from the template in a directory.
+///
+/// # Errors
+/// As [`start`].
+pub fn restore(
+    spec: &MachineSpec,
+    template: &Path,
+    disk: &Path,
+    spawn: &dyn Spawn,
+    serve_image: ServeImage<'_>,
+) -> Result<Machine> {
+    let memory = Memory::Restored(template.to_owned());
+    attempt(spec, disk, &memory, spawn, serve_image, Instant::now() + RESTORE_TIMEOUT)
 }
 
 /// Boots `spec` cold; its memory becomes that of a template if `memory` is [`Memory::Recorded`].
@@ -104,7 +123,8 @@ pub fn cold_boot(
     }
 }
 
-fn attempt(
+/// Makes one attempt at bringing up a machine.
+pub(super) fn attempt(
     spec: &MachineSpec,
     disk: &Path,
     memory: &Memory,

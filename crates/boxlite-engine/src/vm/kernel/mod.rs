@@ -19,9 +19,8 @@ mod modules;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use boxlite_types::{Error, ErrorCode, Home, Result};
+use boxlite_types::{Digest, Error, ErrorCode, Home, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 pub use install::{KernelSource, ensure, install};
 
@@ -54,17 +53,18 @@ impl Kernel {
         self.directory.join("vmlinux")
     }
 
-    /// Returns the initial file system of this kernel with the agent in the file `agent`; packed at the first call.
+    /// Returns the initial file system of this kernel with the agent in the file `agent`, which has the digest
+    /// `agent_digest`; packed at the first call.
     ///
     /// # Errors
     /// `Storage` if the agent cannot be read or the archive not be written.
-    pub fn initramfs(&self, agent: &Path) -> Result<PathBuf> {
-        let agent = fs::read(agent).map_err(|source| Error::io("read", agent, source))?;
+    pub fn initramfs(&self, agent: &Path, agent_digest: &Digest) -> Result<PathBuf> {
         let directory = self.directory.join("initramfs");
-        let path = directory.join(&hex(&Sha256::digest(&agent))[..32]);
+        let path = directory.join(&agent_digest.hex()[..32]);
         if path.exists() {
             return Ok(path);
         }
+        let agent = fs::read(agent).map_err(|source| Error::io("read", agent, source))?;
         let mut modules = Vec::new();
         for name in &self.modules {
             let module = self.directory.join("modules").join(format!("{name}.ko"));
@@ -115,8 +115,4 @@ fn read(directory: &Path) -> Option<Kernel> {
         kernel.directory = directory.to_owned();
         kernel
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

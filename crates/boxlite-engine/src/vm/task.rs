@@ -1,0 +1,53 @@
+//! Work on machines that is done apart from any box, in a process of its own.
+//!
+//! A template is made, or an accelerator tried, inside a `boxlite-shim`: it jails the VMM as it does for a box, and takes it
+//! along when whoever wanted it is gone. What comes of a task lies in the home, so that it serves all who wait for it.
+
+use std::path::PathBuf;
+
+use boxlite_types::{Home, Result};
+use serde::{Deserialize, Serialize};
+
+use super::boot::ServeImage;
+use super::machine::MachineSpec;
+use super::process::Spawn;
+use super::{accelerator, template};
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Root of the home it is done for.
+    pub home: PathBuf,
+    /// The machine.
+    pub spec: MachineSpec,
+    /// Version of the emulator.
+    pub qemu_version: String,
+    /// What.
+    pub kind: TaskKind,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskKind {
+    /// Run a guest on hardware virtualisation; see [`accelerator::probe`].
+    Probe,
+    /// Make the template of the machine; see [`template::make`].
+    Template,
+}
+
+impl Task {
+    /// Does it, starting VMMs with `spawn` and showing them a blank disk with `serve_image`.
+    ///
+    /// # Errors
+    /// As [`accelerator::probe`] and [`template::make`].
+    pub fn run(&self, spawn: &dyn Spawn, serve_image: ServeImage<'_>) -> Result<()> {
+        let home = Home::new(&self.home);
+        match self.kind {
+            TaskKind::Probe => accelerator::probe(&home, &self.spec, &self.qemu_version, spawn, serve_image),
+            TaskKind::Template => {
+                let directory = template::directory(&home, &self.spec, &self.qemu_version);
+                template::make(&directory, &self.spec, &self.qemu_version, spawn, serve_image)
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use boxlite_types::Home;
+
+use super::*;
+use crate::vm::machine::Accelerator;
+
+fn spec() -> MachineSpec {
+    MachineSpec {
+        qemu: "/usr/bin/qemu".into(),
+        accelerator: Accelerator::Tcg,
+        kernel: "/home/kernels/6.1/vmlinux".into(),
+        kernel_release: "6.1".into(),
+        initramfs: "/home/kernels/6.1/initramfs/aa".into(),
+        tsc_khz: 2_000_000,
+        cpus: 1,
+        memory_mib: 128,
+        template: None,
+    }
+}
+
+#[test]
+fn everything_a_state_depends_on_changes_its_key() {
+    let home = Home::new("/home");
+    let key = |change: fn(&mut MachineSpec), version: &str| {
+        let mut spec = spec();
+        change(&mut spec);
+        directory(&home, &spec, version)
+    };
+    let mut keys = vec![
+        key(|_| {}, "7.2.0"),
+        key(|_| {}, "7.2.1"),
+        key(|spec| spec.kernel_release = "6.2".into(), "7.2.0"),
+        key(|spec| spec.initramfs = "/home/kernels/6.1/initramfs/bb".into(), "7.2.0"),
+        key(|spec| spec.accelerator = Accelerator::Kvm, "7.2.0"),
+        key(|spec| spec.cpus = 2, "7.2.0"),
+        key(|spec| spec.memory_mib = 256, "7.2.0"),
+        key(|spec| spec.tsc_khz += 1, "7.2.0"),
+    ];
+    let count = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), count);
+    assert_eq!(key(|_| {}, "7.2.0"), key(|spec| spec.template = Some("/x".into()), "7.2.0"));
+}
+
+/// A template as it lies on disk, last used `age` ago.
+fn template(root: &Path, name: &str, age: Duration) -> PathBuf {
+    let directory = root.join(name);
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join(MEMORY_FILE), [1; 4096]).unwrap();
+    fs::write(directory.join(STATE_FILE), b"state").unwrap();
+    let meta = Meta {
+        spec: spec(),
+        qemu_version: "7.2.0".into(),
+        memory_bytes: 4096,
+        state_bytes: 5,
+        state_digest: state_digest(&directory).unwrap(),
+    };
+    fs::write(directory.join(META_FILE), serde_json::to_vec(&meta).unwrap()).unwrap();
+    File::open(directory.join(META_FILE)).unwrap().set_modified(SystemTime::now() - age).unwrap();
+    directory
+}
+
+#[test]
+fn a_damaged_template_is_not_ready() {
+    let root = tempfile::tempdir().unwrap();
+    let check = |damage: fn(&Path), ready: bool| {
+        let directory = template(root.path(), "t", Duration::ZERO);
+        damage(&directory);
+        assert_eq!(is_ready(&directory), ready);
+    };
+    check(|_| {}, true);
+    check(|directory| fs::write(directory.join(STATE_FILE), b"stale").unwrap(), false);
+    check(|directory| fs::write(directory.join(STATE_FILE), b"stat").unwrap(), false);
+    check(|directory| fs::write(directory.join(MEMORY_FILE), [1; 4095]).unwrap(), false);
+    check(|directory| fs::remove_file(directory.join(MEMORY_FILE)).unwrap(), false);
+    check(|directory| fs::write(directory.join(META_FILE), b"{}").unwrap(), false);
+    check(condemn, false);
+}
+
+#[test]
+fn templates_out_of_use_are_removed_and_others_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let made = template(root.path(), "made", UNUSED * 2);
+    let used = template(root.path(), "used", Duration::from_secs(100));
+    let unused = template(root.path(), "unused", UNUSED + Duration::from_secs(60));
+    let condemned = template(root.path(), "condemned", Duration::ZERO);
+    condemn(&condemned);
+    fs::create_dir(root.path().join("disks")).unwrap();
+    prune(root.path(), &made);
+    assert!(made.exists() && used.exists() && root.path().join("disks").exists());
+    assert!(!unused.exists() && !condemned.exists());
+
+    for number in 0..KEPT as u64 {
+        template(root.path(), &format!("more-{number}"), Duration::from_secs(number));
+    }
+    prune(root.path(), &made);
+    let left =
+        fs::read_dir(root.path()).unwrap().filter(|e| e.as_ref().unwrap().path().join(MEMORY_FILE).exists());
+    assert_eq!(left.count(), KEPT);
+    assert!(!used.exists(), "the least recently used goes first");
+}
+
+#[test]
+fn a_use_is_noted() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = template(root.path(), "t", TOUCH_INTERVAL * 2);
+    assert!(is_ready(&directory));
+    let modified = fs::metadata(directory.join(META_FILE)).unwrap().modified().unwrap();
+    assert!(modified.elapsed().unwrap() < TOUCH_INTERVAL);
+}
