@@ -2,7 +2,7 @@
 //!
 //! The parts, from the ground up: [`kernel`] fetches and unpacks a guest kernel, [`initramfs`] packs it up with the
 //! agent, [`command`] says how QEMU is called, [`boot`] brings a machine up cold or out of a [`template`], and [`qmp`] talks
-//! to it.
+//! to it. [`VmEngine`] puts them together for the library.
 //!
 //! Nothing here starts QEMU by itself: whoever owns a machine hands in a [`Spawn`], which is where the jail is. All that
 //! runs inside a shim is synchronous.
@@ -12,6 +12,7 @@ pub mod boot;
 pub mod command;
 pub mod disk;
 pub mod durable;
+mod engine;
 pub mod facts;
 pub mod initramfs;
 pub mod kernel;
@@ -26,6 +27,7 @@ pub mod tsc;
 
 pub use boot::{Machine, start};
 pub use command::{MachineChannels, VmmCommand, vmm_command};
+pub use engine::{VmEngine, VmEngineOptions};
 pub use machine::{Accelerator, MachineSpec, Memory};
 pub use process::{PlainSpawn, Spawn, VmmProcess};
 pub use task::{Task, TaskKind};

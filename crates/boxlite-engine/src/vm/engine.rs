@@ -1,0 +1,235 @@
+//! The engine of virtual machines, as the library sees it.
+//!
+//! What a start needs from the host is found out or made once and kept in the home: kernel, accelerator, template. When it
+//! is there, looking it up takes a millisecond; everything slow happens either in a shim, which dies with this process,
+//! or on a blocking thread that notices when nobody waits for it any more.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use boxlite_types::{Digest, Error, ErrorCode, Home, Resources, Result, StartStage};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
+
+use super::accelerator::{self, Verdict};
+use super::durable::Cancel;
+use super::facts::HostFacts;
+use super::kernel::{self, Kernel};
+use super::qemu::{self, Qemu};
+use super::task::{Task, TaskKind};
+use super::{Accelerator, MachineSpec, disk, template, tsc};
+use crate::shim::{self, Launcher, MachineKind, RunJob};
+use crate::{Engine, ExitRecord, ProcessIdentity, Session, StageSink, StartRequest};
+
+/// What the engine is to use.
+#[derive(Clone, Debug)]
+pub struct VmEngineOptions {
+    /// The home.
+    pub home: Home,
+    /// The agent, a static program.
+    pub agent: PathBuf,
+    /// The shim.
+    pub shim: PathBuf,
+    /// The emulator; the first on the path if not named.
+    pub qemu: Option<PathBuf>,
+    /// Release of the guest kernel; the one installed last if not named, and the distribution's if none is installed.
+    pub kernel: Option<String>,
+    /// The accelerator; hardware virtualisation where guests run on it, if not named.
+    pub accelerator: Option<Accelerator>,
+}
+
+/// Boxes as virtual machines.
+pub struct VmEngine {
+    options: Arc<VmEngineOptions>,
+    launcher: Launcher,
+    /// Held while something is made that all starts share, so that fifty of them make it once, with one process.
+    making: Mutex<()>,
+}
+
+/// Most steps from an empty home to a machine. There are three; another process may take one back now and then.
+const MOST_STEPS: u32 = 8;
+
+/// What is there already, and what is missing next.
+enum Found {
+    Machine(MachineSpec),
+    NoKernel,
+    Unprobed(Task),
+    NoTemplate(Task),
+}
+
+impl VmEngine {
+    /// Makes an engine; nothing is looked at yet.
+    pub fn new(options: VmEngineOptions) -> Self {
+        let launcher = Launcher::new(&options.shim);
+        VmEngine { options: Arc::new(options), launcher, making: Mutex::new(()) }
+    }
+
+    /// Returns the machine for these resources, out of a template if one can be had.
+    async fn machine(&self, resources: &Resources, stages: &StageSink) -> Result<MachineSpec> {
+        check_resources(resources)?;
+        if let Found::Machine(spec) = self.look(resources).await? {
+            return Ok(spec);
+        }
+        let _making = self.making.lock().await;
+        for _ in 0..MOST_STEPS {
+            match self.look(resources).await? {
+                Found::Machine(spec) => return Ok(spec),
+                Found::NoKernel => {
+                    let options = Arc::clone(&self.options);
+                    let install = blocking(move |cancel| {
+                        kernel::ensure(&options.home, options.kernel.as_deref(), cancel).map(drop)
+                    });
+                    stage(stages, StartStage::Kernel, install).await?;
+                }
+                Found::Unprobed(task) => stage(stages, StartStage::Accelerator, self.launcher.task(task)).await?,
+                Found::NoTemplate(task) => {
+                    let spec = task.spec.clone();
+                    if let Err(error) = stage(stages, StartStage::Template, self.launcher.task(task)).await {
+                        // A cold machine serves as well, and says better what is wrong if it is the machine itself.
+                        tracing::warn!("no template could be made: {error}");
+                        return Ok(spec);
+                    }
+                }
+            }
+        }
+        Err(Error::new(ErrorCode::Engine, "what a machine needs was made again and again, and is never there"))
+    }
+
+    async fn look(&self, resources: &Resources) -> Result<Found> {
+        let (options, resources) = (Arc::clone(&self.options), *resources);
+        blocking(move |cancel| look(&options, &resources, cancel)).await
+    }
+}
+
+#[async_trait]
+impl Engine for VmEngine {
+    fn name(&self) -> &'static str {
+        "vm"
+    }
+
+    async fn prepare(&self, resources: &Resources, stages: StageSink) -> Result<()> {
+        self.machine(resources, &stages).await.map(drop)
+    }
+
+    async fn start(&self, request: StartRequest, stages: StageSink) -> Result<Session> {
+        let spec = self.machine(&request.resources, &stages).await?;
+        let (options, directory) = (Arc::clone(&self.options), request.directory.clone());
+        let disk_mib = request.resources.disk_mib;
+        let disk = blocking(move |cancel| disk::ensure(&options.home, disk_mib, &directory, cancel)).await?;
+        let job = RunJob {
+            id: request.id,
+            directory: request.directory,
+            hostname: request.hostname,
+            detach: request.detach,
+            machine: MachineKind::Vm { spec, root: request.root, disk },
+        };
+        self.launcher.run(job, &stages).await
+    }
+
+    async fn connect(&self, directory: &Path) -> Result<Option<Session>> {
+        shim::connect(directory).await
+    }
+
+    fn supervisor(&self, directory: &Path) -> Result<Option<ProcessIdentity>> {
+        shim::supervisor(directory)
+    }
+
+    async fn reap(&self, directory: &Path) -> Result<Option<ExitRecord>> {
+        let directory = directory.to_owned();
+        blocking(move |_| shim::reap(&directory)).await
+    }
+}
+
+fn check_resources(resources: &Resources) -> Result<()> {
+    let refused = |what: String| Err(Error::new(ErrorCode::InvalidArgument, what));
+    if !(1..=16).contains(&resources.cpus) {
+        return refused(format!("a box has 1 to 16 processors, not {}", resources.cpus));
+    }
+    if !(128..=65536).contains(&resources.memory_mib) {
+        return refused(format!("a box has 128 to 65536 MiB of memory, not {}", resources.memory_mib));
+    }
+    if !(64..=61440).contains(&resources.disk_mib) {
+        return refused(format!("the disk of a box has 64 to 61440 MiB, not {}", resources.disk_mib));
+    }
+    Ok(())
+}
+
+/// Looks what is there. Starts no process but the emulator, to ask for its version, if it was never seen before.
+fn look(options: &VmEngineOptions, resources: &Resources, cancel: &Cancel) -> Result<Found> {
+    let home = &options.home;
+    let Qemu { program, version } = qemu::find(home, options.qemu.as_deref(), cancel)?;
+    let Some(kernel) = kernel::find(home, options.kernel.as_deref())? else { return Ok(Found::NoKernel) };
+    let mut spec = MachineSpec {
+        qemu: program,
+        accelerator: Accelerator::Tcg,
+        kernel: kernel.vmlinux(),
+        kernel_release: kernel.release.clone(),
+        initramfs: initramfs(options, &kernel, cancel)?,
+        tsc_khz: tsc::frequency_khz(home, cancel)?,
+        cpus: resources.cpus,
+        memory_mib: resources.memory_mib,
+        template: None,
+    };
+    let task = |spec: &MachineSpec, kind| Task {
+        home: home.root().to_owned(),
+        spec: spec.clone(),
+        qemu_version: version.clone(),
+        kind,
+    };
+    if options.accelerator != Some(Accelerator::Tcg) {
+        match accelerator::known(home, &kernel.release, &version) {
+            Verdict::Usable => spec.accelerator = Accelerator::Kvm,
+            Verdict::Unknown => return Ok(Found::Unprobed(task(&spec, TaskKind::Probe))),
+            Verdict::Unusable(reason) if options.accelerator == Some(Accelerator::Kvm) => {
+                let message = format!("hardware virtualisation was asked for and cannot be used: {reason}");
+                return Err(Error::new(ErrorCode::Unsupported, message)
+                    .hint("leave the accelerator to BoxLite: boxes run without hardware virtualisation as well"));
+            }
+            Verdict::Unusable(_) => {}
+        }
+    }
+    let directory = template::directory(home, &spec, &version);
+    if !template::is_ready(&directory) {
+        return Ok(Found::NoTemplate(task(&spec, TaskKind::Template)));
+    }
+    spec.template = Some(directory);
+    Ok(Found::Machine(spec))
+}
+
+fn initramfs(options: &VmEngineOptions, kernel: &Kernel, cancel: &Cancel) -> Result<PathBuf> {
+    let agent = &options.agent;
+    let digest = HostFacts::of_file(&options.home, agent, cancel, || {
+        let bytes = std::fs::read(agent).map_err(|source| Error::io("read", agent, source))?;
+        Ok(Digest::from_bytes(Sha256::digest(bytes).into()).to_string())
+    })?;
+    kernel.initramfs(agent, &Digest::from_str(&digest)?)
+}
+
+/// Tells the sink of a stage while it goes on.
+async fn stage<T>(stages: &StageSink, stage: StartStage, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let began = Instant::now();
+    stages(stage, None);
+    let result = work.await;
+    stages(stage, Some(began.elapsed()));
+    result
+}
+
+/// Runs work that blocks on a thread of its own; if the future is dropped, the work is asked to end.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce(&Cancel) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    struct CancelOnDrop(Cancel);
+    impl Drop for CancelOnDrop {
+        fn drop(&mut self) {
+            self.0.cancel();
+        }
+    }
+    let cancel = Cancel::default();
+    let _guard = CancelOnDrop(cancel.clone());
+    tokio::task::spawn_blocking(move || work(&cancel))
+        .await
+        .map_err(|error| Error::new(ErrorCode::Internal, format!("a preparation step failed: {error}")))?
+}
