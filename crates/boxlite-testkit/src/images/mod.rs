@@ -2,7 +2,7 @@
 //!
 //! Nothing here is random or dated: the same calls give the same bytes and digests on every machine (given the same
 //! `/bin/busybox`, for [`busybox`]). Nothing talks to the network; [`Registry`](crate::registry::Registry) serves what is made
-//! here, [`write_layout`] writes it for other tools.
+//! here, [`write_layout`] writes it for other tools, and [`read_layout`] reads what they wrote.
 //!
 //! ```
 //! use boxlite_testkit::images::{Compression, Entry, Image, Index, Layer};
@@ -35,7 +35,7 @@ pub use busybox::busybox;
 pub use entry::{BLOCK_BYTES, Entry, tar};
 pub use image::Image;
 pub use layer::{Compression, Layer};
-pub use layout::write_layout;
+pub use layout::{read_layout, write_layout};
 pub use synthetic::{Synthetic, library_like};
 
 use boxlite_types::Digest;
