@@ -64,10 +64,10 @@ impl Agent {
         let Some(stream) = self.streams.get_mut(&serial) else { return };
         let Some(running) = stream.running() else { return };
         running.status = Some(status);
-        stream.inlet = None;
         if let Some(deadline) = running.deadline.take() {
             self.timers.remove(&(deadline, serial));
         }
+        stream.inlet = None;
         self.settle(serial);
         let grace = Instant::now() + GRACE;
         if let Some(running) = self.streams.get_mut(&serial).and_then(Stream::running) {
