@@ -27,6 +27,7 @@ CREATE TABLE image_layers (
     media_type  TEXT NOT NULL,
     size_bytes  INTEGER NOT NULL,
     entries     INTEGER NOT NULL,
+    file_bytes  INTEGER NOT NULL DEFAULT 0, -- of its files
     PRIMARY KEY (image_id, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX image_layers_by_diff_id ON image_layers (diff_id);
@@ -53,6 +54,7 @@ CREATE TABLE boxes (
     image       TEXT NOT NULL,              -- full reference
     image_id    TEXT NOT NULL REFERENCES images (id),
     spec        TEXT NOT NULL,              -- json BoxSpec
+    config      TEXT NOT NULL,              -- json ImageConfig, as it was when the box was made
     state       TEXT NOT NULL,
     created_at  INTEGER NOT NULL,
     started_at  INTEGER,
@@ -60,6 +62,7 @@ CREATE TABLE boxes (
     exit_code   INTEGER,
     shim_pid    INTEGER,                    -- with the two below: which process, of which boot of the host
     shim_start  INTEGER,                    -- start time in clock ticks since boot, /proc/<pid>/stat field 22
-    boot_id     TEXT
+    boot_id     TEXT,
+    isolation   TEXT                        -- json IsolationInfo, while it runs
 ) STRICT;
 CREATE INDEX boxes_by_image ON boxes (image_id);

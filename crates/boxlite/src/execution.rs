@@ -1,13 +1,37 @@
-//! A command that runs in a box.
+//! A command that runs in a box, as its caller holds it.
+//!
+//! The connection to the box belongs to the runtime; this holds the ends of one stream on it. Every read and write asks
+//! the gate first, so that a stream that outlives its runtime fails with `Stopped` instead of looking like end of file.
 
+use std::future::Future;
+use std::io;
 use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll};
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
 
-use boxlite_types::{BoxId, ExitStatus, Result, Signal, TerminalSize};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use boxlite_engine::Session;
+use boxlite_engine::session::{Output as RemoteOutput, ProcessControl, RemoteProcess, Stdin};
+use boxlite_types::{BoxId, Context, Error, ErrorCode, Event, ExitStatus, Result, Signal, TerminalSize};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 
-/// A command that runs in a box. Dropping it, and every stream taken from it, kills the command.
-pub struct Execution {}
+use crate::core::Core;
+use crate::gate::Gate;
+use crate::operation::{Work, run};
+
+/// A command that runs in a box.
+///
+/// When it and every stream taken from it have been dropped before the command has ended, the command and everything it
+/// started is killed; the main command of a box is not, it is only let go of.
+pub struct Execution {
+    id: String,
+    box_id: BoxId,
+    pid: u32,
+    stdin: Option<ExecutionStdin>,
+    stdout: Option<ExecutionOutput>,
+    stderr: Option<ExecutionOutput>,
+    held: Arc<Held>,
+}
 
 /// Everything a command printed, and how it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,89 +44,244 @@ pub struct Output {
     pub status: ExitStatus,
 }
 
+/// What an execution and its streams share; the command goes when the last of them does.
+struct Held {
+    gate: Arc<Gate<Core>>,
+    control: ProcessControl,
+    end: watch::Receiver<Option<Result<ExitStatus, (ErrorCode, String)>>>,
+    tokio: tokio::runtime::Handle,
+    kill_on_drop: bool,
+    /// The connection of its own that an attached main command has.
+    _session: Option<Session>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // In a forked child there are no threads to run this, and the connection is the parent's to use.
+        if self.kill_on_drop && self.end.borrow().is_none() && self.gate.check().is_ok() {
+            let control = self.control.clone();
+            self.tokio.spawn(async move { control.kill().await });
+        }
+    }
+}
+
 impl Execution {
-    /// Returns the id of the execution.
+    /// Wraps a command that was just started, and watches it to its end. `session` is the connection it does not share.
+    pub(crate) fn new(
+        gate: &Arc<Gate<Core>>,
+        work: &Work,
+        box_id: BoxId,
+        program: String,
+        process: RemoteProcess,
+        session: Option<Session>,
+    ) -> Self {
+        let kill_on_drop = session.is_none();
+        let (sender, end) = watch::channel(None);
+        let held = Arc::new(Held {
+            gate: gate.clone(),
+            control: process.control.clone(),
+            end,
+            tokio: work.tokio.clone(),
+            kill_on_drop,
+            _session: session,
+        });
+        work.emit(Event::ExecStarted { id: box_id.clone(), program });
+        let (core, id, control) = (Arc::clone(work), box_id.clone(), process.control);
+        work.tokio.spawn(async move {
+            let end = tokio::select! {
+                end = control.wait() => end,
+                () = core.leaving.cancelled() => return,
+            };
+            if let Ok(status) = end {
+                core.emit(Event::ExecCompleted { id, status });
+            }
+            sender.send_replace(Some(end.map_err(|error| (error.code(), error.message().to_owned()))));
+        });
+        let output = |remote| ExecutionOutput { remote, held: held.clone() };
+        Execution {
+            id: format!("{box_id}-{}", process.pid),
+            box_id,
+            pid: process.pid,
+            stdin: process.stdin.map(|remote| ExecutionStdin { remote, held: held.clone() }),
+            stdout: Some(output(process.stdout)),
+            stderr: Some(output(process.stderr)),
+            held,
+        }
+    }
+
+    /// Returns the id of the execution, unique among those of the box that run.
     pub fn id(&self) -> &str {
-        unimplemented!()
+        &self.id
     }
 
     /// Returns the box it runs in.
     pub fn box_id(&self) -> &BoxId {
-        unimplemented!()
+        &self.box_id
     }
 
     /// Returns the process id inside the box.
     pub fn pid(&self) -> u32 {
-        unimplemented!()
+        self.pid
     }
 
     /// Takes stdin; `None` if it was not asked for, or taken before. Shutting it down or dropping it is end of file.
     pub fn take_stdin(&mut self) -> Option<ExecutionStdin> {
-        unimplemented!()
+        self.stdin.take()
     }
 
     /// Takes stdout; `None` if it was taken before.
     pub fn take_stdout(&mut self) -> Option<ExecutionOutput> {
-        unimplemented!()
+        self.stdout.take()
     }
 
-    /// Takes stderr; `None` if it was taken before.
+    /// Takes stderr; `None` if it was taken before. Empty if the command has a terminal.
     pub fn take_stderr(&mut self) -> Option<ExecutionOutput> {
-        unimplemented!()
+        self.stderr.take()
     }
 
-    /// Waits for the end; output that nobody took is discarded. May be called again.
+    /// Waits for the end of the command. May be called again. Output that nobody took by now is thrown away; output that
+    /// was taken has to be read, or dropped, for the command to come to its end.
+    ///
+    /// # Errors
+    /// `Stopped` if the box or the runtime stops first.
     pub async fn wait(&mut self) -> Result<ExitStatus> {
-        unimplemented!()
+        drop((self.stdout.take(), self.stderr.take()));
+        self.end().await
     }
 
-    /// Closes stdin and collects everything until the end.
-    pub async fn output(self) -> Result<Output> {
-        unimplemented!()
+    /// Closes stdin, collects everything that is still to come, and waits for the end.
+    ///
+    /// # Errors
+    /// As [`Execution::wait`].
+    pub async fn output(mut self) -> Result<Output> {
+        drop(self.stdin.take());
+        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let (stdout, stderr) = futures::try_join!(collect(stdout), collect(stderr))?;
+        Ok(Output { stdout, stderr, status: self.end().await? })
     }
 
-    /// Sends a signal to the process group of the command.
-    pub async fn signal(&self, _signal: Signal) -> Result<()> {
-        unimplemented!()
+    /// Sends a signal to the process group of the command; one that has ended is left alone.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a number that is no signal; `Stopped`.
+    pub async fn signal(&self, signal: Signal) -> Result<()> {
+        self.control("execution.signal", move |control| async move { control.signal(signal).await }).await
     }
 
-    /// Kills the whole process tree.
+    /// Kills the whole process tree, whatever groups and sessions it made.
+    ///
+    /// # Errors
+    /// `Stopped`.
     pub async fn kill(&self) -> Result<()> {
-        unimplemented!()
+        self.control("execution.kill", |control| async move { control.kill().await }).await
     }
 
     /// Changes the size of its terminal.
-    pub async fn resize(&self, _size: TerminalSize) -> Result<()> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub async fn resize(&self, size: TerminalSize) -> Result<()> {
+        self.control("execution.resize", move |control| async move { control.resize(size).await }).await
+    }
+
+    async fn control<R>(
+        &self,
+        name: &'static str,
+        act: impl FnOnce(ProcessControl) -> R + Send + 'static,
+    ) -> Result<()>
+    where
+        R: Future<Output = Result<()>> + Send,
+    {
+        let control = self.held.control.clone();
+        run(&self.held.gate, name, |work| async move { work.cancellable(act(control)).await }).await
+    }
+
+    async fn end(&self) -> Result<ExitStatus> {
+        let (mut end, box_id) = (self.held.end.clone(), self.box_id.clone());
+        run(&self.held.gate, "execution.wait", |work| async move {
+            let ended = async {
+                let end = end.wait_for(Option::is_some).await.map(|end| end.clone());
+                match end {
+                    Ok(Some(Ok(status))) => Ok(status),
+                    Ok(Some(Err((code, message)))) => {
+                        Err(Error::new(code, message).with(Context::Box, box_id.as_str()))
+                    }
+                    Ok(None) | Err(_) => Err(crate::gate::stopped()),
+                }
+            };
+            work.cancellable(ended).await
+        })
+        .await
     }
 }
 
-/// The stdin of a command.
-pub struct ExecutionStdin {}
+impl std::fmt::Debug for Execution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Execution").field("box", &self.box_id).field("pid", &self.pid).finish_non_exhaustive()
+    }
+}
+
+async fn collect(output: Option<ExecutionOutput>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut output) = output {
+        output.read_to_end(&mut bytes).await.map_err(from_io)?;
+    }
+    Ok(bytes)
+}
+
+/// Takes the product's own error out of one that went through an I/O interface.
+pub(crate) fn from_io(error: io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => Error::new(ErrorCode::Network, format!("the stream to the box broke: {error}")),
+    }
+}
+
+/// The stdin of a command. Shutting it down, or dropping it, is end of file.
+pub struct ExecutionStdin {
+    remote: Stdin,
+    held: Arc<Held>,
+}
 
 impl AsyncWrite for ExecutionStdin {
-    fn poll_write(self: Pin<&mut Self>, _: &mut TaskContext<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
-        unimplemented!()
+    /// Fails with `BrokenPipe` when the command is over, and with the error `Stopped` inside when the runtime is.
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.held.gate.check().map_err(io::Error::other)?;
+        Pin::new(&mut self.remote).poll_write(context, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
-        unimplemented!()
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        self.held.gate.check().map_err(io::Error::other)?;
+        Pin::new(&mut self.remote).poll_flush(context)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
-        unimplemented!()
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        self.held.gate.check().map_err(io::Error::other)?;
+        Pin::new(&mut self.remote).poll_shutdown(context)
     }
 }
 
-/// The stdout or stderr of a command.
-pub struct ExecutionOutput {}
+/// The stdout or stderr of a command. Dropping it throws the output away from then on; the command does not notice.
+pub struct ExecutionOutput {
+    remote: RemoteOutput,
+    held: Arc<Held>,
+}
 
 impl AsyncRead for ExecutionOutput {
+    /// Ends without an error only if the output is complete; fails with the error `Stopped` inside if the box or the
+    /// runtime stopped first.
     fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut TaskContext<'_>,
-        _: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        unimplemented!()
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.held.gate.check().map_err(io::Error::other)?;
+        let result = ready!(Pin::new(&mut self.remote).poll_read(context, buffer));
+        // The box may have been stopped by the shutdown of the runtime while this was waiting.
+        Poll::Ready(result.map_err(|error| self.held.gate.check().err().map_or(error, io::Error::other)))
     }
 }

@@ -1,72 +1,134 @@
 //! The image handle: the operations of the store, each through the gate.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use boxlite_types::{
-    ImageDetails, ImageInfo, Platform, PullEvent, PullPolicy, PulledImage, RemovedImage, Result,
-};
-use tokio_util::sync::CancellationToken;
+use boxlite_image::PullOptions;
+use boxlite_types::{Event, ImageDetails, ImageInfo, Platform, PulledImage, RemovedImage, Result};
 
-/// Hears what a pull does, on a thread of the runtime; it should return quickly.
-pub type PullProgress = Arc<dyn Fn(PullEvent) + Send + Sync>;
-
-/// How an image is pulled.
-#[derive(Clone, Default)]
-pub struct PullOptions {
-    /// Platform; the host's if `None`.
-    pub platform: Option<Platform>,
-    /// When the registry is asked.
-    pub policy: PullPolicy,
-    /// Hears how the pull goes.
-    pub progress: Option<PullProgress>,
-    /// Cancels the pull, as dropping its future does.
-    pub cancel: Option<CancellationToken>,
-}
+use crate::core::Core;
+use crate::gate::Gate;
+use crate::operation::run;
 
 /// The images of a home.
 ///
-/// One object per runtime, [`crate::Runtime::images`] returns the same one each time; clones are the same handle.
+/// One object per runtime: [`crate::Runtime::images`] returns the same one each time. Clones are the same handle, and may
+/// outlive the runtime: from then on every operation answers `Stopped`.
 #[derive(Clone)]
-pub struct Images {}
+pub struct Images {
+    gate: Arc<Gate<Core>>,
+}
 
 impl Images {
-    /// Fetches an image and makes it ready to run.
-    pub async fn pull(&self, _reference: &str, _options: PullOptions) -> Result<PulledImage> {
-        unimplemented!()
+    pub(crate) fn new(gate: Arc<Gate<Core>>) -> Self {
+        Images { gate }
+    }
+
+    /// Fetches an image, verifies every byte of it, and makes it ready to run.
+    ///
+    /// Cancelled by dropping the future or by the token of the options; it stops at once and leaves partial downloads that
+    /// the next pull resumes.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a malformed reference; `NotFound`, `PlatformMismatch`, `Unauthorized`, `RateLimited`,
+    /// `Network` from the registry; `DigestMismatch` and `Image` for bytes that are not what they should be; `NoSpace`;
+    /// `Cancelled`.
+    pub async fn pull(&self, reference: &str, mut options: PullOptions) -> Result<PulledImage> {
+        let reference = reference.to_owned();
+        run(&self.gate, "images.pull", |work| async move {
+            let given_up = std::mem::replace(&mut options.cancel, work.token.clone());
+            let told = options.progress.take();
+            let (core, name) = (Arc::clone(&work), reference.clone());
+            options.progress = Some(Arc::new(move |event| {
+                if let Some(told) = &told {
+                    told(event.clone());
+                }
+                core.emit(Event::Pull { reference: name.clone(), event });
+            }));
+            let pull = work.images.pull(&reference, options);
+            tokio::pin!(pull);
+            tokio::select! {
+                result = &mut pull => return result,
+                () = given_up.cancelled() => work.token.cancel(),
+            }
+            // Cancelling is a request: the pull says how it ended.
+            pull.await
+        })
+        .await
     }
 
     /// Lists every reference held, newest first.
+    ///
+    /// # Errors
+    /// `Database`.
     pub async fn list(&self) -> Result<Vec<ImageInfo>> {
-        unimplemented!()
+        run(&self.gate, "images.list", |work| async move { work.cancellable(work.images.list()).await }).await
     }
 
-    /// Returns what is held under a reference, a digest or a unique prefix of one.
-    pub async fn get(&self, _reference: &str, _platform: Option<Platform>) -> Result<ImageInfo> {
-        unimplemented!()
+    /// Returns what is held under a reference, a digest, or the unambiguous beginning of one.
+    ///
+    /// # Errors
+    /// `NotFound`; `PlatformMismatch` if it is held for other platforms only.
+    pub async fn get(&self, reference: &str, platform: Option<Platform>) -> Result<ImageInfo> {
+        let reference = reference.to_owned();
+        run(&self.gate, "images.get", |work| async move {
+            work.cancellable(work.images.get(&reference, platform.as_ref())).await
+        })
+        .await
     }
 
-    /// Returns everything known of an image.
-    pub async fn inspect(&self, _reference: &str, _platform: Option<Platform>) -> Result<ImageDetails> {
-        unimplemented!()
+    /// Returns everything known of an image: configuration, layers, history, and all its names.
+    ///
+    /// # Errors
+    /// As [`Images::get`].
+    pub async fn inspect(&self, reference: &str, platform: Option<Platform>) -> Result<ImageDetails> {
+        let reference = reference.to_owned();
+        run(&self.gate, "images.inspect", |work| async move {
+            work.cancellable(work.images.inspect(&reference, platform.as_ref())).await
+        })
+        .await
     }
 
-    /// Gives an image another name.
-    pub async fn tag(&self, _reference: &str, _name: &str) -> Result<ImageInfo> {
-        unimplemented!()
+    /// Makes `name` name the image that `reference` names; a name that exists is moved.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidArgument` for a malformed name.
+    pub async fn tag(&self, reference: &str, name: &str) -> Result<ImageInfo> {
+        let (reference, name) = (reference.to_owned(), name.to_owned());
+        run(&self.gate, "images.tag", |work| async move {
+            work.cancellable(work.images.tag(&reference, &name)).await
+        })
+        .await
     }
 
-    /// Removes a reference and, if it was the last one, the image; frees the bytes nobody else needs.
-    pub async fn remove(&self, _reference: &str, _force: bool) -> Result<RemovedImage> {
-        unimplemented!()
+    /// Removes a name and, with its last one, the image; frees the bytes nobody else needs.
+    ///
+    /// # Errors
+    /// `NotFound`; `InUse` if a box needs the image, saying which, unless `force` is set: then the name goes and the bytes
+    /// stay until the box is removed.
+    pub async fn remove(&self, reference: &str, force: bool) -> Result<RemovedImage> {
+        let reference = reference.to_owned();
+        run(&self.gate, "images.remove", |work| async move {
+            work.cancellable(work.images.remove(&reference, force)).await
+        })
+        .await
     }
 
     /// Writes the root filesystem of an image as one self-contained EROFS file.
+    ///
+    /// # Errors
+    /// As [`Images::get`]; `Storage` or `NoSpace` if the file cannot be written.
     pub async fn export_erofs(
         &self,
-        _reference: &str,
-        _platform: Option<Platform>,
-        _file: &std::path::Path,
+        reference: &str,
+        platform: Option<Platform>,
+        file: impl AsRef<Path>,
     ) -> Result<()> {
-        unimplemented!()
+        let (reference, file): (_, PathBuf) = (reference.to_owned(), file.as_ref().to_owned());
+        run(&self.gate, "images.export_erofs", |work| async move {
+            let image = work.cancellable(work.images.get(&reference, platform.as_ref())).await?;
+            work.cancellable(work.images.export_erofs(&image.id.to_string(), &file)).await
+        })
+        .await
     }
 }

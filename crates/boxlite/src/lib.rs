@@ -24,24 +24,33 @@
 //! cancelled work rolls back on its own.
 
 mod archive;
+mod boxes;
+mod core;
 mod events;
 mod execution;
+mod gate;
 mod handle;
 mod images;
+mod keeper;
 mod logs;
 mod machine;
+mod operation;
 mod options;
 mod runtime;
+mod upkeep;
 
 pub use archive::{ArchiveReader, CopyOptions};
 pub use boxlite_engine::Engine;
+pub use boxlite_image::{
+    ImageOptions, PullOptions, PullSink, RegistryAuth, RegistryOptions, RetryOptions, Transport,
+};
 pub use boxlite_protocol::FileStat;
 pub use boxlite_types::*;
 pub use events::EventStream;
 pub use execution::{Execution, ExecutionOutput, ExecutionStdin, Output};
 pub use handle::BoxHandle;
-pub use images::{Images, PullOptions, PullProgress};
+pub use images::Images;
 pub use logs::{LogEntry, LogOptions, LogSource, LogStream};
 pub use machine::{DoctorCheck, DoctorReport, KernelInfo, KernelSource, Kernels, PrepareProgress};
-pub use options::{AcceleratorChoice, EngineOptions, ImageOptions, Options};
+pub use options::{AcceleratorChoice, EngineOptions, Options};
 pub use runtime::{Runtime, RuntimeMetrics};

@@ -1,10 +1,16 @@
-//! What boxes need of the host: kernels, and whether all else is there.
+//! What boxes need of the host: the engine, its kernels, and whether all else is there.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boxlite_types::{Result, StartStage};
+use boxlite_engine::Engine;
+use boxlite_types::{Error, ErrorCode, Home, Result, StartStage};
+
+use crate::EngineOptions;
+use crate::core::Core;
+use crate::gate::Gate;
+use crate::operation::{Work, run};
 
 /// Hears of a preparation: `None` when a stage begins, its duration when it is over.
 pub type PrepareProgress = Arc<dyn Fn(StartStage, Option<Duration>) + Send + Sync>;
@@ -18,14 +24,14 @@ pub struct KernelInfo {
     pub path: PathBuf,
     /// Bytes it takes.
     pub size_bytes: u64,
-    /// Whether new boxes run on it.
+    /// Whether boxes run on it when they start.
     pub current: bool,
 }
 
 /// Where a kernel comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KernelSource {
-    /// The distribution's own package, fetched by its package manager and unpacked without installing it.
+    /// The distribution's own package, fetched by its package client and unpacked without installing it.
     #[default]
     Distribution,
     /// A package file (`.deb`).
@@ -41,18 +47,35 @@ pub enum KernelSource {
 
 /// The guest kernels of a home.
 #[derive(Clone)]
-pub struct Kernels {}
+pub struct Kernels {
+    gate: Arc<Gate<Core>>,
+}
 
 impl Kernels {
-    /// Lists what is installed.
+    pub(crate) fn new(gate: Arc<Gate<Core>>) -> Self {
+        Kernels { gate }
+    }
+
+    /// Lists what is installed, the one installed last first.
+    ///
+    /// # Errors
+    /// `Storage`.
     pub async fn list(&self) -> Result<Vec<KernelInfo>> {
-        unimplemented!()
+        run(&self.gate, "kernels.list", |_work| async move { Err(not_yet()) }).await
     }
 
     /// Installs a kernel into the home; the host's own is not touched.
+    ///
+    /// # Errors
+    /// `Unsupported` if the host has no package client that could help, or the kernel lacks what a machine needs;
+    /// `Network`; `InvalidArgument` if a file is no kernel; `Storage`, `NoSpace`.
     pub async fn install(&self, _source: KernelSource) -> Result<KernelInfo> {
-        unimplemented!()
+        run(&self.gate, "kernels.install", |_work| async move { Err(not_yet()) }).await
     }
+}
+
+fn not_yet() -> Error {
+    Error::new(ErrorCode::Unsupported, "being connected")
 }
 
 /// One thing boxes need, or profit from.
@@ -82,4 +105,14 @@ impl DoctorReport {
     pub fn ready(&self) -> bool {
         self.checks.iter().all(|check| check.ok || !check.required)
     }
+}
+
+/// Makes the engine of a home; nothing is looked for or unpacked before it is needed.
+pub(crate) fn engine(_home: &Home, _options: &EngineOptions) -> Result<Arc<dyn Engine>> {
+    Err(not_yet())
+}
+
+/// Looks at the host.
+pub(crate) async fn doctor(_work: &Work) -> Result<DoctorReport> {
+    Ok(DoctorReport::default())
 }

@@ -4,6 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use boxlite_engine::Engine;
+use boxlite_image::ImageOptions;
+use boxlite_types::{Error, ErrorCode, Home, Result};
+
+/// Names the home directory.
+const HOME_VARIABLE: &str = "BOXLITE_HOME";
 
 /// How a runtime is opened.
 #[derive(Clone, Default)]
@@ -16,21 +21,6 @@ pub struct Options {
     pub engine: EngineOptions,
     /// Isolates boxes with this engine instead of virtual machines, for tests and for those who bring their own.
     pub custom_engine: Option<Arc<dyn Engine>>,
-}
-
-/// How images are fetched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ImageOptions {
-    /// Registries an unqualified reference is looked for in, in this order, as `host[:port]`; `docker.io` if empty.
-    pub search_registries: Vec<String>,
-    /// Registries spoken to over plain http, as `host[:port]`. Loopback addresses always are if https fails.
-    pub http_registries: Vec<String>,
-    /// Registries whose certificate is not checked.
-    pub unverified_registries: Vec<String>,
-    /// Further certificate authorities, as PEM files, trusted for the named registry.
-    pub certificate_authorities: Vec<(String, PathBuf)>,
-    /// Directory of a docker `config.json` with credentials; `$DOCKER_CONFIG`, or `~/.docker`, if `None`.
-    pub docker_config: Option<PathBuf>,
 }
 
 /// What runs the guests of virtual machines.
@@ -50,8 +40,34 @@ pub enum AcceleratorChoice {
 pub struct EngineOptions {
     /// QEMU; `qemu-system-<architecture>` on the `PATH` if `None`.
     pub qemu: Option<PathBuf>,
-    /// Release of the guest kernel among those installed in the home; the newest, fetched if there is none, if `None`.
+    /// Release of the guest kernel among those installed in the home; if `None` the one installed last, fetched when there
+    /// is none.
     pub kernel: Option<String>,
     /// What runs the guests.
     pub accelerator: AcceleratorChoice,
+}
+
+impl Options {
+    /// Returns the home these options name, as an absolute path: what is spawned later may have another directory.
+    ///
+    /// # Errors
+    /// `Config` if nothing names one.
+    pub(crate) fn resolve_home(&self) -> Result<Home> {
+        let not_empty =
+            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = self
+            .home
+            .clone()
+            .or_else(|| not_empty(HOME_VARIABLE))
+            .or_else(|| Some(not_empty("HOME")?.join(".boxlite")))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorCode::Config,
+                    "neither BOXLITE_HOME nor HOME says where the home directory is",
+                )
+                .hint("set BOXLITE_HOME, or name the home in the options")
+            })?;
+        let absolute = std::path::absolute(&home).map_err(|error| Error::io("resolve", &home, error))?;
+        Ok(Home::new(absolute))
+    }
 }

@@ -1,0 +1,51 @@
+//! Removing a box: the row first, then whatever it had on disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use boxlite_types::{BoxId, ErrorCode, Event, Result};
+
+use super::BoxLock;
+use super::stop::kill;
+use super::truth::truth;
+use crate::core::Core;
+use crate::operation::Work;
+
+/// How long a start or another removal of the box is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Removes a box, killing it first if it runs and `force` is set.
+///
+/// # Errors
+/// `NotFound`; `InvalidState` if it runs; `InUse` if somebody else starts or removes it.
+pub(crate) async fn remove(work: &Work, id: &BoxId, force: bool) -> Result<()> {
+    if force {
+        match work.cancellable(kill(work, id)).await {
+            // It was to be removed when it stops, and that was now.
+            Err(error) if error.code() == ErrorCode::NotFound => {}
+            result => result?,
+        }
+        if work.boxes.get(id).is_err_and(|error| error.code() == ErrorCode::NotFound) {
+            return Ok(());
+        }
+    }
+    let lock = work.cancellable(BoxLock::acquire(&work.home, id, LOCK_PATIENCE)).await?;
+    let gone = match work.boxes.get(id) {
+        Ok(row) => truth(work, row).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    match gone {
+        Ok(()) => {}
+        Err(error) => {
+            if error.code() == ErrorCode::NotFound {
+                lock.remove_directory()?;
+            }
+            return Err(error);
+        }
+    }
+    let (core, row): (Arc<Core>, _) = (Arc::clone(work), id.clone());
+    work.blocking(move || core.boxes.delete(&row)).await?;
+    work.blocking(move || lock.remove_directory()).await?;
+    work.emit(Event::BoxRemoved { id: id.clone() });
+    Ok(())
+}

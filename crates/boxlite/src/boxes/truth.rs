@@ -1,0 +1,153 @@
+//! What is true of a box, whatever its row says.
+//!
+//! A row may have been left by a process that died, and a box may have ended while nobody watched. Whoever looks at a row
+//! that claims to run asks the engine, and settles what it finds; the first one wins, in one transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use boxlite_engine::ExitRecord;
+use boxlite_protocol::ShimRequest;
+use boxlite_types::{BoxId, BoxState, ErrorCode, Event, Result};
+
+use super::connect::find_end;
+use super::table::{BoxRow, Settled};
+use super::{BoxLock, no_such_box, now};
+use crate::core::Core;
+
+/// How long a box that nobody started to its end may take to be killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Returns the row as it should be, after settling what it says wrong.
+///
+/// # Errors
+/// `NotFound` if the box turns out to be gone.
+pub(crate) async fn truth(core: &Arc<Core>, row: BoxRow) -> Result<BoxRow> {
+    let id = row.info.id.clone();
+    match row.info.state {
+        BoxState::Created | BoxState::Stopped => return Ok(row),
+        BoxState::Starting => {
+            // Whoever starts a box holds its lock all the while.
+            let Some(_lock) = BoxLock::try_acquire(&core.home, &id)? else { return Ok(row) };
+            let current = core.boxes.get(&id)?;
+            if current.info.state != BoxState::Starting {
+                return Box::pin(truth(core, current)).await;
+            }
+            let end = end_half_started(core, &id).await?;
+            settle(core, &current, &end).await?;
+        }
+        BoxState::Running | BoxState::Stopping => {
+            if core.engine.supervisor(&core.home.box_directory(&id))?.is_some() {
+                return Ok(row);
+            }
+            if let Some(end) = find_end(core, &id).await? {
+                settle(core, &row, &end).await?;
+            }
+        }
+    }
+    core.boxes.get(&id)
+}
+
+/// Ends what the dead starter of a box left running, detached or not: its start never succeeded.
+async fn end_half_started(core: &Arc<Core>, id: &BoxId) -> Result<ExitRecord> {
+    let directory = core.home.box_directory(id);
+    if core.engine.supervisor(&directory)?.is_some()
+        && let Ok(Some(session)) = core.engine.connect(&directory).await
+    {
+        let _ = tokio::time::timeout(KILL_PATIENCE, session.shim(ShimRequest::Kill)).await;
+    }
+    let end = find_end(core, id).await?;
+    Ok(end.unwrap_or_else(|| ExitRecord { code: 137, reason: "killed".into(), at: now() }))
+}
+
+/// Writes down that a box has ended, tells whoever listens, and removes the box if that was asked for. Does nothing if
+/// somebody else has done so.
+pub(crate) async fn settle(core: &Arc<Core>, seen: &BoxRow, end: &ExitRecord) -> Result<()> {
+    let id = &seen.info.id;
+    let (table, row, record) = (core.clone(), seen.clone(), end.clone());
+    let settled = core.blocking(move || table.boxes.settle(&row, &record)).await?;
+    if settled == Settled::Not {
+        return Ok(());
+    }
+    core.emit(Event::BoxStopped { id: id.clone(), exit_code: Some(end.code) });
+    if settled == Settled::Removed {
+        remove_directory(core, id).await?;
+        core.emit(Event::BoxRemoved { id: id.clone() });
+    }
+    Ok(())
+}
+
+async fn remove_directory(core: &Arc<Core>, id: &BoxId) -> Result<()> {
+    let directory = core.home.box_directory(id);
+    core.blocking(move || match std::fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(boxlite_types::Error::io("remove", &directory, error))
+        }
+        _ => Ok(()),
+    })
+    .await
+}
+
+/// Finds a box by what a person calls it.
+///
+/// # Errors
+/// `NotFound`, `InvalidArgument` for an ambiguous prefix.
+pub(crate) async fn look_up(core: &Arc<Core>, name: &str) -> Result<BoxRow> {
+    let row = truth(core, core.boxes.find(name)?).await;
+    row.map_err(|error| if error.code() == ErrorCode::NotFound { no_such_box(name) } else { error })
+}
+
+/// Returns all boxes as they are, newest first.
+pub(crate) async fn list(core: &Arc<Core>) -> Result<Vec<BoxRow>> {
+    let mut rows = Vec::new();
+    for row in core.boxes.all()? {
+        match truth(core, row).await {
+            Ok(row) => rows.push(row),
+            Err(error) if error.code() == ErrorCode::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(rows)
+}
+
+/// Settles every box whose processes died while nobody looked. A box that cannot be looked at keeps its row as it is:
+/// whoever asks for it gets the error then.
+pub(crate) async fn recover(core: &Arc<Core>) -> Result<()> {
+    for row in core.boxes.active()? {
+        let id = row.info.id.clone();
+        if let Err(error) = truth(core, row).await
+            && error.code() != ErrorCode::NotFound
+        {
+            tracing::warn!(%error, %id, "a box could not be recovered");
+        }
+    }
+    Ok(())
+}
+
+/// Removes the directories of boxes that have no row. Returns their names.
+///
+/// A row is always there before its directory is, so that one seen without a row belongs to a box that was removed.
+pub(crate) fn sweep(core: &Core, remove: bool) -> Result<Vec<String>> {
+    let boxes = core.home.boxes();
+    let entries = match std::fs::read_dir(&boxes) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(boxlite_types::Error::io("read", &boxes, error)),
+    };
+    let names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut found = Vec::new();
+    for name in names {
+        let Ok(id) = name.parse::<BoxId>() else { continue };
+        match core.boxes.get(&id) {
+            Err(error) if error.code() == ErrorCode::NotFound => {}
+            Err(error) => return Err(error),
+            Ok(_) => continue,
+        }
+        if remove && let Some(lock) = BoxLock::try_acquire(&core.home, &id)? {
+            lock.remove_directory()?;
+        }
+        found.push(name);
+    }
+    Ok(found)
+}
