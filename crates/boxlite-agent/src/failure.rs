@@ -22,7 +22,9 @@ fn code_of(errno: Errno) -> ErrorCode {
         Errno::NOENT => ErrorCode::NotFound,
         Errno::EXIST => ErrorCode::AlreadyExists,
         Errno::NOSPC | Errno::DQUOT => ErrorCode::NoSpace,
-        Errno::NOTDIR | Errno::ISDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::INVAL => ErrorCode::InvalidArgument,
+        Errno::NOTDIR | Errno::ISDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::INVAL => {
+            ErrorCode::InvalidArgument
+        }
         Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE => ErrorCode::ResourceExhausted,
         _ => ErrorCode::Storage,
     }

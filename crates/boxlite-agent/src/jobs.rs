@@ -72,7 +72,10 @@ impl Jobs {
         work: impl FnOnce(&Teller) -> Result<Answer> + Send + 'static,
     ) -> Result<()> {
         let no_room = |why: String| {
-            Error::new(ErrorCode::ResourceExhausted, format!("the box cannot do more file work at a time: {why}"))
+            Error::new(
+                ErrorCode::ResourceExhausted,
+                format!("the box cannot do more file work at a time: {why}"),
+            )
         };
         if self.running >= MOST_JOBS {
             return Err(no_room(format!("{MOST_JOBS} requests are being served")));

@@ -42,8 +42,7 @@ pub(crate) enum Said {
 /// Starts a keeper that starts the command.
 pub(crate) fn start(launch: &Launch<'_>) -> Result<Keeper, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let (ours, theirs) =
-        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     // SAFETY: libc's own fork, not the bare system call: the child goes on to use the allocator.
     match unsafe { libc::fork() } {
         0 => {
@@ -110,8 +109,7 @@ fn keep(socket: &OwnedFd, launch: &Launch<'_>) -> Result<(), Errno> {
     }
     say(socket, TAG_PID, pid as i32);
     loop {
-        let mut waiting =
-            [PollFd::new(socket, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+        let mut waiting = [PollFd::new(socket, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
         match rustix::event::poll(&mut waiting, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
@@ -176,7 +174,9 @@ fn signal(pid: u32, signal: Signal) {
 fn descendants() -> Vec<u32> {
     let mut parents = BTreeMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let Ok(stat) = std::fs::read(entry.path().join("stat")) else { continue };
         // The name in parentheses may hold anything, also spaces and parentheses.
         let Some(end) = stat.iter().rposition(|byte| *byte == b')') else { continue };

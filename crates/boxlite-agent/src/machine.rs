@@ -72,7 +72,10 @@ fn open_port() -> Result<OwnedFd> {
             }
         }
         if Instant::now() > deadline {
-            return Err(Error::new(ErrorCode::Engine, format!("no virtio port named `{PORT_NAME}` appeared")));
+            return Err(Error::new(
+                ErrorCode::Engine,
+                format!("no virtio port named `{PORT_NAME}` appeared"),
+            ));
         }
         std::thread::sleep(Duration::from_millis(1));
     }

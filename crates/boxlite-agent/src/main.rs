@@ -9,7 +9,7 @@
 //! One thread does all the work that cannot block, on epoll ([`agent`]); file work is done on threads of its own
 //! ([`jobs`]). Nothing in here trusts the box: a command may be root in it, and may want to stop, starve or fool us.
 
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 mod agent;
 mod command;
@@ -45,7 +45,8 @@ pub(crate) enum Place {
 
 /// Entered straight from libc: Rust's own start-up code aborts a process whose standard descriptors are closed and cannot
 /// be opened on `/dev/null`, which is how process 1 of an initramfs without a console begins.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(test, allow(dead_code))]
 pub extern "C" fn main(_argc: libc::c_int, _argv: *const *const libc::c_char) -> libc::c_int {
     match std::panic::catch_unwind(run) {
         Ok(Ok(())) => 0,

@@ -101,9 +101,7 @@ pub(crate) fn spawn_in_cgroup(launch: &Launch<'_>, cgroup: BorrowedFd<'_>) -> Re
     arguments.cgroup = cgroup.as_raw_fd() as u64;
     // SAFETY: without CLONE_VM this is a fork: the child goes on with a copy of this stack, and `become_command` never
     // returns into code that could need a lock another thread held.
-    let pid = unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>())
-    };
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) };
     match pid {
         0 => become_command(launch),
         pid if pid > 0 => Ok(pid as u32),

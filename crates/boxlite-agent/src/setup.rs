@@ -90,7 +90,8 @@ fn add_entropy(bytes: &[u8]) -> Result<()> {
 
 fn loopback_up() -> Result<(), Errno> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType};
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     // SAFETY: `ifreq` is plain data for which zero is valid; both requests read or write one.
     unsafe {
         let mut request: libc::ifreq = std::mem::zeroed();

@@ -195,7 +195,10 @@ fn no_room(what: &str, errno: Errno) -> Error {
     match errno {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => Error::new(
             ErrorCode::ResourceExhausted,
-            format!("the box cannot start another command: cannot {what}: {}", crate::failure::text_of(errno)),
+            format!(
+                "the box cannot start another command: cannot {what}: {}",
+                crate::failure::text_of(errno)
+            ),
         ),
         _ => crate::failure::failed(what, errno),
     }

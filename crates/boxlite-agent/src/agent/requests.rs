@@ -60,7 +60,10 @@ impl Agent {
 
     fn ask(&mut self, id: u32, request: AgentRequest) {
         if id == 0 || self.ids.contains_key(&id) {
-            self.fail(id, &Error::new(ErrorCode::InvalidArgument, format!("stream {id} cannot be opened now")));
+            self.fail(
+                id,
+                &Error::new(ErrorCode::InvalidArgument, format!("stream {id} cannot be opened now")),
+            );
             return;
         }
         let ready = match (&self.state, &request) {
@@ -71,7 +74,11 @@ impl Agent {
             (State::Closing(_), _) => Err("the box is stopping"),
         };
         if let Err(why) = ready {
-            let code = if matches!(self.state, State::Closing(_)) { ErrorCode::Stopped } else { ErrorCode::InvalidState };
+            let code = if matches!(self.state, State::Closing(_)) {
+                ErrorCode::Stopped
+            } else {
+                ErrorCode::InvalidState
+            };
             self.fail(id, &Error::new(code, why));
             return;
         }
@@ -129,7 +136,9 @@ impl Agent {
     }
 
     fn take_credit(&mut self, serial: Serial, channel: Channel, bytes: u32) {
-        let Some(outlet) = self.streams.get_mut(&serial).and_then(|stream| stream.outlet(channel)) else { return };
+        let Some(outlet) = self.streams.get_mut(&serial).and_then(|stream| stream.outlet(channel)) else {
+            return;
+        };
         outlet.grant(bytes);
         if let Some(index) = crate::stream::slot(channel) {
             self.take_turn(serial, index);

@@ -97,7 +97,12 @@ impl Agent {
                 Place::Machine => {
                     // SAFETY: asks without a place to write to, and reaps nothing.
                     let none = unsafe {
-                        libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
+                        libc::waitid(
+                            libc::P_ALL,
+                            0,
+                            std::ptr::null_mut(),
+                            libc::WEXITED | libc::WNOHANG | libc::WNOWAIT,
+                        )
                     };
                     none < 0
                 }

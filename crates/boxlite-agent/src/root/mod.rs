@@ -63,8 +63,20 @@ pub(crate) fn mount(wanted: &Root, setup: &Setup) -> Result<BoxRoot> {
         .and_then(|()| rustix::process::chdir("/"));
     moved.map_err(|errno| failed("move into the box's root", errno))?;
 
-    mount_one("proc", place("/proc")?, "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, "")?;
-    mount_one("sysfs", place("/sys")?, "sysfs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, "")?;
+    mount_one(
+        "proc",
+        place("/proc")?,
+        "proc",
+        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+        "",
+    )?;
+    mount_one(
+        "sysfs",
+        place("/sys")?,
+        "sysfs",
+        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+        "",
+    )?;
     let terminals = dev::mount()?;
     let cgroup = mount_cgroup();
     etc::write(setup);
