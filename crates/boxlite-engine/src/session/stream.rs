@@ -26,7 +26,8 @@ const GRANT_BYTES: u32 = INITIAL_WINDOW_BYTES / 4;
 enum Phase {
     Asked,
     Begun(Opened),
-    Over(Arc<Outcome>),
+    /// It had begun if it says so: a short command is over before anybody looks.
+    Over(Option<Opened>, Arc<Outcome>),
 }
 
 pub(super) struct Stream {
@@ -139,9 +140,12 @@ impl Stream {
     /// Ends the stream; only the first outcome counts.
     pub(super) fn end(&self, outcome: Outcome) {
         self.phase.send_modify(|phase| {
-            if !matches!(phase, Phase::Over(_)) {
-                *phase = Phase::Over(Arc::new(outcome));
-            }
+            let opened = match phase {
+                Phase::Asked => None,
+                Phase::Begun(opened) => Some(opened.clone()),
+                Phase::Over(..) => return,
+            };
+            *phase = Phase::Over(opened, Arc::new(outcome));
         });
         let mut channels = self.channels.lock().unwrap();
         channels.over = true;
@@ -153,7 +157,7 @@ impl Stream {
 
     fn ended(&self) -> Option<Arc<Outcome>> {
         match &*self.phase.borrow() {
-            Phase::Over(outcome) => Some(outcome.clone()),
+            Phase::Over(_, outcome) => Some(outcome.clone()),
             _ => None,
         }
     }
@@ -185,8 +189,8 @@ impl StreamHandle {
         let mut phase = self.stream.phase.subscribe();
         let phase = phase.wait_for(|phase| !matches!(phase, Phase::Asked)).await;
         match &*phase.map_err(|_| super::box_stopped())? {
-            Phase::Begun(opened) => Ok(opened.clone()),
-            Phase::Over(outcome) => Err(match &**outcome {
+            Phase::Begun(opened) | Phase::Over(Some(opened), _) => Ok(opened.clone()),
+            Phase::Over(None, outcome) => Err(match &**outcome {
                 Err(error) => error.clone().into(),
                 Ok(answer) => unexpected(answer),
             }),
@@ -197,9 +201,9 @@ impl StreamHandle {
     /// Waits for the outcome; any number of tasks may.
     pub(super) async fn outcome(&self) -> Result<Answer> {
         let mut phase = self.stream.phase.subscribe();
-        let phase = phase.wait_for(|phase| matches!(phase, Phase::Over(_))).await;
+        let phase = phase.wait_for(|phase| matches!(phase, Phase::Over(..))).await;
         match &*phase.map_err(|_| super::box_stopped())? {
-            Phase::Over(outcome) => (**outcome).clone().map_err(Into::into),
+            Phase::Over(_, outcome) => (**outcome).clone().map_err(Into::into),
             _ => Err(super::box_stopped()),
         }
     }
