@@ -1,3 +1,5 @@
-//! The supervisor of one box.
+//! The supervisor of one box: see `boxlite_engine::shim`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    boxlite_engine::shim::main()
+}

@@ -1,0 +1,71 @@
+//! Where the VMM lives: a process that can do nothing but run its guest.
+//!
+//! The VMM is assumed to be broken into by its guest sooner or later. What is then left to it: its own disk, the disk's
+//! and agent's channels, read access to its program, libraries and kernel. Layers, each of which would have to fail:
+//! - namespaces of its own (user, mount, pid, network, ipc, uts), the mount tree holding nothing but the files it was
+//!   given (`tree`, `child`);
+//! - no capability, no way to gain one, landlock, limits on resources;
+//! - QEMU's own seccomp filter (`-sandbox`);
+//! - its death when the shim dies.
+//!
+//! A host may refuse namespaces to ordinary users. The rest still holds then, the machine still is the boundary, and
+//! [`Jail::confinement`] does not list what is not there: it lists what was seen to be in force.
+
+mod child;
+mod plan;
+mod spawn;
+#[cfg(test)]
+mod tests;
+
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+
+use boxlite_types::{Error, ErrorCode, Result};
+
+use self::plan::Plan;
+use self::spawn::Failure;
+use super::lifeline::Lifeline;
+use crate::vm::{Spawn, VmmCommand, VmmProcess};
+
+/// Starts VMMs in jails.
+pub(super) struct Jail<'a> {
+    lifeline: &'a Lifeline,
+    confinement: Mutex<Vec<String>>,
+}
+
+impl<'a> Jail<'a> {
+    /// Makes a jail whose inmates die with `lifeline`.
+    pub fn new(lifeline: &'a Lifeline) -> Self {
+        Jail { lifeline, confinement: Mutex::default() }
+    }
+
+    /// Returns what confines the VMM started last, each measure seen to be in force by looking at the process.
+    pub fn confinement(&self) -> Vec<String> {
+        self.confinement.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Spawn for Jail<'_> {
+    fn spawn(&self, command: VmmCommand) -> Result<VmmProcess> {
+        let program = command.program.display().to_string();
+        let failed = |failure: &Failure| {
+            let code = if failure.host_refuses { ErrorCode::Unsupported } else { ErrorCode::Engine };
+            Error::new(code, format!("cannot start `{program}` in its jail: {failure}"))
+        };
+        let (read_end, write_end) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| {
+                Error::new(ErrorCode::ResourceExhausted, format!("cannot make a pipe: {error}"))
+            })?;
+        let plan = Plan::new(&command, &write_end)?;
+        let spawned = match spawn::spawn(&plan, spawn::Namespaces::Own) {
+            Err(failure) if failure.host_refuses => spawn::spawn(&plan, spawn::Namespaces::Hosts),
+            result => result,
+        };
+        let pid = spawned.map_err(|failure| failed(&failure))?;
+        drop((plan, write_end, command));
+        let process = VmmProcess::new(pid, OwnedFd::from(read_end))?;
+        self.lifeline.tie(process.pidfd())?;
+        *self.confinement.lock().unwrap_or_else(PoisonError::into_inner) = spawn::measures_in_force(pid);
+        Ok(process)
+    }
+}

@@ -1,0 +1,136 @@
+//! Making the child, and seeing what became of it.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::child::{self, Point};
+use super::plan::{ABOVE_TARGETS, Plan};
+
+/// Which namespaces a child gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Namespaces {
+    /// Its own of every kind that matters.
+    Own,
+    /// Those of the host, which does not let us make any.
+    Hosts,
+}
+
+/// Why there is no child.
+#[derive(Debug)]
+pub(super) struct Failure {
+    point: Point,
+    errno: Errno,
+    /// The host does not let this user make namespaces, or fill them.
+    pub host_refuses: bool,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.point.describe(), io::Error::from(self.errno))
+    }
+}
+
+const OWN: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS;
+
+/// Starts the VMM of a plan and returns its process id once it has become the VMM. It dies when the calling thread ends.
+pub(super) fn spawn(plan: &Plan, namespaces: Namespaces) -> Result<u32, Failure> {
+    let failure = |point: Point, errno: Errno| {
+        let refusal =
+            matches!(errno, Errno::PERM | Errno::ACCESS | Errno::NOSYS | Errno::NOSPC | Errno::INVAL);
+        Failure {
+            point,
+            errno,
+            host_refuses: namespaces == Namespaces::Own && point.makes_namespaces() && refusal,
+        }
+    };
+    // The child writes why it failed; closing without a word is its `exec`.
+    let (failed, report) = pipe().map_err(|errno| failure(Point::Clone, errno))?;
+    // Held open by nobody but the shim: its end tells the child that the shim died before the kernel was asked to watch.
+    let (alive, shim) = pipe().map_err(|errno| failure(Point::Clone, errno))?;
+    let arguments = plan.argument_pointers();
+    let flags = if namespaces == Namespaces::Own { OWN } else { 0 };
+    // SAFETY: without CLONE_VM the child has memory of its own, as after fork, and without a stack argument it goes on
+    // on its copy of this one. It runs nothing but `child::become_vmm`, which only makes system calls.
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags | libc::SIGCHLD), 0, 0, 0, 0) };
+    if pid < 0 {
+        let errno = Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL);
+        return Err(failure(Point::Clone, errno));
+    }
+    if pid == 0 {
+        child::become_vmm(plan, namespaces, &arguments, alive.as_fd(), shim.as_raw_fd(), report.as_fd());
+    }
+    drop((report, alive));
+    let mut bytes = [0; 8];
+    let read = loop {
+        match rustix::io::read(&failed, &mut bytes) {
+            Err(Errno::INTR) => {}
+            result => break result,
+        }
+    };
+    drop(shim);
+    if read == Ok(0) {
+        return Ok(pid as u32);
+    }
+    if let Some(pid) = rustix::process::Pid::from_raw(pid as i32) {
+        let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+    }
+    let (point, errno) = bytes.split_at(4);
+    let number = |part: &[u8]| part.try_into().map_or(0, i32::from_ne_bytes);
+    Err(failure(Point::from_number(number(point)), Errno::from_raw_os_error(number(errno).max(1))))
+}
+
+/// Makes a pipe whose ends stay out of the way of the VMM's descriptors.
+fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC)?;
+    let high = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, ABOVE_TARGETS);
+    Ok((high(&read_end)?, high(&write_end)?))
+}
+
+/// Looks at a VMM from outside and returns what confines it.
+pub(super) fn measures_in_force(pid: u32) -> Vec<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let field = |name: &str| {
+        status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map_or("", str::trim)
+    };
+    let own = |namespace: &str| {
+        let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/{namespace}")).ok();
+        let theirs = of(&pid.to_string());
+        theirs.is_some() && theirs != of("self")
+    };
+    let mut measures: Vec<String> = Vec::new();
+    let namespaces = [
+        ("user", "user-namespace"),
+        ("mnt", "mount-namespace"),
+        ("pid", "pid-namespace"),
+        ("net", "network-namespace"),
+        ("ipc", "ipc-namespace"),
+        ("uts", "uts-namespace"),
+    ];
+    measures.extend(namespaces.iter().filter(|(kind, _)| own(kind)).map(|(_, name)| (*name).to_owned()));
+    if field("Seccomp") == "2" {
+        measures.push("seccomp".into());
+    }
+    if field("NoNewPrivs") == "1" {
+        measures.push("no-new-privileges".into());
+    }
+    let none = |name: &str| field(name).bytes().all(|digit| digit == b'0') && !field(name).is_empty();
+    if none("CapPrm") && none("CapBnd") {
+        measures.push("no-capabilities".into());
+    }
+    // Neither leaves a trace outside; a child that could not enter them never became the VMM.
+    if crate::shim::landlock::Ruleset::new(crate::shim::landlock::Scope::Whole).is_some() {
+        measures.push("landlock".into());
+    }
+    measures.push("rlimits".into());
+    measures
+}

@@ -1,0 +1,248 @@
+//! The library's side: starting a shim, finding one, and cleaning up behind one that is gone.
+//!
+//! A shim is started as any program would start another: no `fork` of this process by hand, nothing inherited but three
+//! pipes. Until it is ready its life hangs on its standard input, so that however the start ends early (an error, a dropped
+//! future, this process killed), nothing of it stays.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use boxlite_protocol::ShimRequest;
+use boxlite_types::{Context, Error, ErrorCode, Result, StartStage};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+
+use super::children::Children;
+use super::config::{Job, Report, RunJob};
+use super::record::KILLED;
+use super::{GONE_TIMEOUT, files, identity, listener, record};
+use crate::vm::Task;
+use crate::{ExitRecord, ProcessIdentity, Session, StageSink};
+
+/// Longest wait for a shim to listen and to greet. It does nothing else at that time, but the host may be busy.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest report taken.
+const MOST_REPORT_BYTES: u64 = 1024 * 1024;
+
+/// Starts shims.
+pub struct Launcher {
+    program: PathBuf,
+    children: Arc<Children>,
+}
+
+impl Launcher {
+    /// Will start shims from the program at `program`.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Launcher { program: program.into(), children: Arc::default() }
+    }
+
+    /// Starts a box and connects to it; the connection owns the box unless it is detached.
+    ///
+    /// # Errors
+    /// `InUse` if the box runs; what its start failed with otherwise. Nothing of it is left then, nor if the future is
+    /// dropped.
+    pub async fn run(&self, job: RunJob, stages: &StageSink) -> Result<Session> {
+        let (directory, detach) = (job.directory.clone(), job.detach);
+        let mut shim = self.begin(&Job::Run(job), Some(&directory), stages).await?;
+        while !matches!(shim.next_report(stages).await?, Report::Ready) {}
+        let session = open_session(&directory).await?.ok_or_else(|| {
+            Error::new(ErrorCode::Engine, "the box ended as soon as it was up")
+                .with(Context::Path, directory.display().to_string())
+        })?;
+        if !detach {
+            session.shim(ShimRequest::Own).await?;
+        }
+        shim.release();
+        Ok(session)
+    }
+
+    /// Does something about machines that is not a box.
+    ///
+    /// # Errors
+    /// What the task failed with. Nothing of it runs then, nor if the future is dropped.
+    pub async fn task(&self, task: Task) -> Result<()> {
+        let ignore: StageSink = Arc::new(|_, _| {});
+        let mut shim = self.begin(&Job::Task(task), None, &ignore).await?;
+        while !matches!(shim.next_report(&ignore).await?, Report::Done) {}
+        shim.release();
+        Ok(())
+    }
+
+    /// Starts a shim on a job, and returns when it is up.
+    async fn begin(&self, job: &Job, directory: Option<&Path>, stages: &StageSink) -> Result<Starting> {
+        self.children.sweep();
+        stages(StartStage::Shim, None);
+        let began = Instant::now();
+        let failed = |error: io::Error| Error::io("run", &self.program, error);
+        let mut child = Command::new(&self.program)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let mut shim = Starting {
+            child: Some(child),
+            children: Arc::clone(&self.children),
+            directory: directory.map(Path::to_owned),
+            process: None,
+            stdin: None,
+            reports: None,
+        };
+        let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
+            return Err(Error::new(ErrorCode::Internal, "no pipes were made"));
+        };
+        let reports = pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed)?;
+        shim.reports = Some(BufReader::new(reports));
+        let mut stdin = pipe::Sender::from_owned_fd(stdin.into()).map_err(failed)?;
+        let mut line = serde_json::to_vec(job).map_err(|error| {
+            Error::new(ErrorCode::InvalidArgument, format!("the job cannot be written: {error}"))
+        })?;
+        line.push(b'\n');
+        // If it does not listen it has failed, and says why.
+        let _ = stdin.write_all(&line).await;
+        shim.stdin = Some(stdin);
+        let Report::Up(process) = shim.next_report(stages).await? else { return Err(shim.nonsense()) };
+        shim.process = Some(process);
+        stages(StartStage::Shim, Some(began.elapsed()));
+        Ok(shim)
+    }
+}
+
+/// A shim that is not ready yet. Dropping it ends it.
+struct Starting {
+    child: Option<Child>,
+    children: Arc<Children>,
+    /// Of a box.
+    directory: Option<PathBuf>,
+    process: Option<ProcessIdentity>,
+    stdin: Option<pipe::Sender>,
+    reports: Option<BufReader<pipe::Receiver>>,
+}
+
+impl Starting {
+    /// Returns the next report that is no stage.
+    async fn next_report(&mut self, stages: &StageSink) -> Result<Report> {
+        loop {
+            let mut line = Vec::new();
+            let Some(reports) = &mut self.reports else { return Err(self.nonsense()) };
+            let read = reports.take(MOST_REPORT_BYTES).read_until(b'\n', &mut line).await;
+            if read.is_err() || line.last() != Some(&b'\n') {
+                return Err(Error::new(ErrorCode::Engine, "the shim of the box ended without a word"));
+            }
+            match serde_json::from_slice(&line).map_err(|_| self.nonsense())? {
+                Report::Began(stage) => stages(stage, None),
+                Report::Over(stage, elapsed) => stages(stage, Some(elapsed)),
+                Report::Failed(error) => return Err(error.into()),
+                report => return Ok(report),
+            }
+        }
+    }
+
+    fn nonsense(&self) -> Error {
+        Error::new(ErrorCode::Internal, "the shim of the box reports what was not expected of it")
+    }
+
+    /// Lets it live by the rules of its box.
+    fn release(mut self) {
+        if let Some(child) = self.child.take() {
+            self.children.adopt(child);
+        }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        // A shim that is not ready ends itself when its input does; one that is, or is stuck, is killed.
+        self.stdin = None;
+        let Some(mut child) = self.child.take() else { return };
+        let _ = child.kill();
+        let _ = child.wait();
+        if let Some(process) = &self.process {
+            let _ = identity::kill(process, GONE_TIMEOUT);
+        }
+        if let (Some(directory), Some(_)) = (&self.directory, &self.process) {
+            let _ = clear(directory);
+        }
+    }
+}
+
+/// Connects to the box that runs in `directory`, if one does. One that is just being started is waited for.
+///
+/// # Errors
+/// `Storage` if the directory cannot be read, `Network` if the shim does not answer.
+pub async fn connect(directory: &Path) -> Result<Option<Session>> {
+    let deadline = Instant::now() + GREETING_TIMEOUT;
+    loop {
+        if identity::supervisor(directory)?.is_none() {
+            return Ok(None);
+        }
+        if let Some(session) = open_session(directory).await? {
+            return Ok(Some(session));
+        }
+        if Instant::now() > deadline {
+            let message = format!("the box in `{}` does not listen", directory.display());
+            return Err(Error::new(ErrorCode::Network, message));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Opens a session at the socket in `directory`; `None` if nobody listens there.
+async fn open_session(directory: &Path) -> Result<Option<Session>> {
+    let open = std::fs::File::open(directory).map_err(|error| Error::io("open", directory, error))?;
+    let stream = match UnixStream::connect(listener::address(&open)).await {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(Error::io("connect to the box in", directory, error)),
+    };
+    match tokio::time::timeout(GREETING_TIMEOUT, Session::connect(stream)).await {
+        Ok(session) => session.map(Some),
+        Err(_) => {
+            let message = format!("the box in `{}` does not greet", directory.display());
+            Err(Error::new(ErrorCode::Network, message))
+        }
+    }
+}
+
+/// Ends whatever is left of a box whose shim is gone, and returns how its last run ended, if there was one.
+///
+/// # Errors
+/// `InUse` if its shim lives; `Storage` if the directory cannot be read or written.
+pub fn reap(directory: &Path) -> Result<Option<ExitRecord>> {
+    if identity::supervisor(directory)?.is_some() {
+        let message = format!("the box in `{}` is running", directory.display());
+        return Err(Error::new(ErrorCode::InUse, message));
+    }
+    let ran = identity::processes(directory)?.is_some();
+    if ran && record::read(directory)?.is_none() {
+        let open = std::fs::File::open(directory).map_err(|error| Error::io("open", directory, error))?;
+        record::write(&open.into(), &ExitRecord::now(KILLED, "machine died: its shim was killed"))
+            .map_err(|error| Error::io("write the exit record in", directory, error))?;
+    }
+    clear(directory)?;
+    record::read(directory)
+}
+
+/// Ends the VMM of a shim that is gone, and removes the files that name it.
+fn clear(directory: &Path) -> Result<()> {
+    let failed = |error: io::Error| Error::io("clean up", directory, error);
+    if let Some(vmm) = identity::processes(directory)?.and_then(|processes| processes.vmm)
+        && !identity::kill(&vmm, GONE_TIMEOUT).map_err(failed)?
+    {
+        let message = format!("process {} of the box cannot be killed", vmm.pid);
+        return Err(Error::new(ErrorCode::Engine, message));
+    }
+    let open = OwnedFd::from(std::fs::File::open(directory).map_err(failed)?);
+    files::remove(&open, listener::SOCKET_FILE).map_err(failed)?;
+    files::remove(&open, identity::PROCESSES_FILE).map_err(failed)
+}
