@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod erofs;
+pub mod model;
 pub mod snapshot;
 
 use std::path::{Path, PathBuf};
