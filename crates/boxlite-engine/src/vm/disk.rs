@@ -43,6 +43,14 @@ pub fn ensure(home: &Home, disk_mib: u32, directory: &Path, cancel: &Cancel) -> 
     Ok(disk)
 }
 
+/// Finds the program that makes filesystems.
+pub(super) fn mke2fs() -> Result<PathBuf> {
+    find_program("mke2fs").ok_or_else(|| {
+        Error::new(ErrorCode::Unsupported, "`mke2fs` is not installed; it makes the disks of boxes")
+            .hint("install e2fsprogs; on Debian and Ubuntu: `apt-get install e2fsprogs`")
+    })
+}
+
 /// Returns the blank disk of a size, made at the first call.
 fn blank(home: &Home, disk_mib: u32, cancel: &Cancel) -> Result<PathBuf> {
     if u64::from(disk_mib) << 20 > DISK_BYTES || disk_mib < 16 {
@@ -60,10 +68,7 @@ fn blank(home: &Home, disk_mib: u32, cancel: &Cancel) -> Result<PathBuf> {
     if blank.exists() {
         return Ok(blank);
     }
-    let program = find_program("mke2fs").ok_or_else(|| {
-        Error::new(ErrorCode::Unsupported, "`mke2fs` is not installed; it makes the disks of boxes")
-            .hint("install e2fsprogs; on Debian and Ubuntu: `apt-get install e2fsprogs`")
-    })?;
+    let program = mke2fs()?;
     let temporary = directory.join("unfinished");
     let made = File::create(&temporary).and_then(|file| file.set_len(DISK_BYTES));
     made.map_err(|source| Error::io("create", &temporary, source))?;

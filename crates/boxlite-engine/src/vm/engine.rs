@@ -84,7 +84,9 @@ impl VmEngine {
                     });
                     stage(stages, StartStage::Kernel, install).await?;
                 }
-                Found::Unprobed(task) => stage(stages, StartStage::Accelerator, self.launcher.task(task)).await?,
+                Found::Unprobed(task) => {
+                    stage(stages, StartStage::Accelerator, self.launcher.task(task)).await?
+                }
                 Found::NoTemplate(task) => {
                     let spec = task.spec.clone();
                     if let Err(error) = stage(stages, StartStage::Template, self.launcher.task(task)).await {
@@ -95,7 +97,10 @@ impl VmEngine {
                 }
             }
         }
-        Err(Error::new(ErrorCode::Engine, "what a machine needs was made again and again, and is never there"))
+        Err(Error::new(
+            ErrorCode::Engine,
+            "what a machine needs was made again and again, and is never there",
+        ))
     }
 
     async fn look(&self, resources: &Resources) -> Result<Found> {
@@ -185,8 +190,9 @@ fn look(options: &VmEngineOptions, resources: &Resources, cancel: &Cancel) -> Re
             Verdict::Unknown => return Ok(Found::Unprobed(task(&spec, TaskKind::Probe))),
             Verdict::Unusable(reason) if options.accelerator == Some(Accelerator::Kvm) => {
                 let message = format!("hardware virtualisation was asked for and cannot be used: {reason}");
-                return Err(Error::new(ErrorCode::Unsupported, message)
-                    .hint("leave the accelerator to BoxLite: boxes run without hardware virtualisation as well"));
+                return Err(Error::new(ErrorCode::Unsupported, message).hint(
+                    "leave the accelerator to BoxLite: boxes run without hardware virtualisation as well",
+                ));
             }
             Verdict::Unusable(_) => {}
         }

@@ -20,7 +20,7 @@ const META_PACKAGE: &str = "linux-image-cloud-amd64";
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What to do when the distribution cannot help.
-const HINT: &str = "get a Debian kernel package (`linux-image-<release>-cloud-amd64`) and name it: \
+pub const FILE_HINT: &str = "get a Debian kernel package (`linux-image-<release>-cloud-amd64`) and name it: \
                     `boxlite kernel install --from FILE`";
 
 /// Fetches the package into `directory`, which is created, and returns its path.
@@ -39,7 +39,7 @@ pub(super) fn fetch_kernel_package(directory: &Path, cancel: &Cancel) -> Result<
                     ErrorCode::Unsupported,
                     format!("this distribution has no package `{META_PACKAGE}`"),
                 )
-                .hint(HINT)
+                .hint(FILE_HINT)
             })?
         }
     };
@@ -51,7 +51,8 @@ pub(super) fn fetch_kernel_package(directory: &Path, cancel: &Cancel) -> Result<
 }
 
 fn unreachable_source(what: &str, message: &str) -> Error {
-    Error::new(ErrorCode::Network, format!("the package client cannot fetch {what}: {message}")).hint(HINT)
+    Error::new(ErrorCode::Network, format!("the package client cannot fetch {what}: {message}"))
+        .hint(FILE_HINT)
 }
 
 struct Apt<'a> {
@@ -101,7 +102,7 @@ impl Apt<'_> {
             .map_err(|source| {
                 let message =
                     format!("no guest kernel is installed, and `{tool}` cannot be started: {source}");
-                Error::new(ErrorCode::Unsupported, message).caused_by(source).hint(HINT)
+                Error::new(ErrorCode::Unsupported, message).caused_by(source).hint(FILE_HINT)
             })?;
         let deadline = Instant::now() + TIMEOUT;
         let status = loop {
@@ -111,7 +112,7 @@ impl Apt<'_> {
             let verdict = match self.cancel.pause() {
                 Ok(()) if Instant::now() < deadline => continue,
                 Ok(()) => {
-                    Error::new(ErrorCode::Timeout, format!("`{tool}` did not finish in time")).hint(HINT)
+                    Error::new(ErrorCode::Timeout, format!("`{tool}` did not finish in time")).hint(FILE_HINT)
                 }
                 Err(cancelled) => cancelled,
             };

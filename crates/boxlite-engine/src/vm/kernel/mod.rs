@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use boxlite_types::{Digest, Error, ErrorCode, Home, Result};
 use serde::{Deserialize, Serialize};
 
+pub use apt::FILE_HINT;
 pub use install::{KernelSource, ensure, install};
 
 use super::durable;
@@ -48,6 +49,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Returns the directory it lies in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Returns the kernel's file.
     pub fn vmlinux(&self) -> PathBuf {
         self.directory.join("vmlinux")
