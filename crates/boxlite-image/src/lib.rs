@@ -3,8 +3,18 @@
 //! It knows nothing of boxes beyond the rows that say which image one needs, nothing of engines, terminals or arguments.
 //! Its invariant: nothing is used before it is verified, and no row points at bytes that are not durable.
 
+mod config;
+mod gzip;
+mod inflate;
+mod locks;
+mod manifest;
+mod media;
 mod options;
+mod pipeline;
+mod progress;
 mod reference;
+mod registry;
+mod selection;
 mod store;
 
 pub use options::{
