@@ -28,7 +28,8 @@ check-gen:    ## Fail if a generated file is stale
 
 bench:        ## Measure, side by side with peers, and hold the budgets of SPECIFICATION.md
 	BOXLITE_SETUP_PEERS=1 xtask/setup.sh
-	$(CARGO) run --release --package boxlite-benches
+	$(CARGO) build --release --package boxlite-cli --bin boxlite
+	$(CARGO) bench --package boxlite-benches
 
 soak: setup   ## The race tests with many more rounds
 	BOXLITE_SOAK_ROUNDS=1000 $(CARGO) test --release --package boxlite --test shutdown

@@ -8,6 +8,6 @@ mod process;
 mod report;
 mod samples;
 
-pub use process::{Finished, run, proportional_memory_bytes};
+pub use process::{Finished, boxlite, peak_memory_bytes, proportional_memory_bytes, run};
 pub use report::Report;
-pub use samples::{Samples, in_turn};
+pub use samples::{Samples, in_turn, rounds};

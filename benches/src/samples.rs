@@ -48,3 +48,8 @@ pub fn in_turn<const N: usize>(rounds: usize, mut contenders: [Contender<'_>; N]
     }
     samples
 }
+
+/// Returns how many rounds to measure: `BOXLITE_BENCH_ROUNDS`, or `default`.
+pub fn rounds(default: usize) -> usize {
+    std::env::var("BOXLITE_BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(default)
+}

@@ -1,0 +1,150 @@
+//! Pulling: to a ready root filesystem, against skopeo (which only downloads), podman and umoci (which unpack), on the same
+//! image from the same registry in the same run; then what a derived image, a second tag and a long list cost.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use boxlite::{Options, PullEvent, PullOptions, Runtime};
+use boxlite_benches::{Report, Samples, boxlite, in_turn, peak_memory_bytes, rounds, run};
+use boxlite_testkit::external::DockerRegistry;
+use boxlite_testkit::images::{Entry, Layer, Synthetic, library_like};
+
+fn main() -> ExitCode {
+    let scratch = tempfile::Builder::new().prefix("boxlite-bench-").tempdir().expect("a temporary directory");
+    let registry = DockerRegistry::start().expect("docker-registry can be started");
+    println!("making the image: 5 gzip layers, 741 MB, 16,500 files");
+    let base = Synthetic::default().build();
+    registry.push("bench/base", "1", &base.build()).expect("pushed");
+    registry.push("bench/base", "2", &base.build()).expect("pushed");
+    let small = Layer::from_entries([Entry::file("opt/new", library_like(1 << 20, 7))]);
+    registry.push("bench/derived", "1", &base.clone().layer(small).build()).expect("pushed");
+
+    let mut report = Report::new("Images");
+    let pulled = against_peers(&mut report, scratch.path(), &registry);
+    on_top(&mut report, &pulled, &registry);
+    report.finish()
+}
+
+/// Measures the whole pull and leaves one finished home.
+fn against_peers(report: &mut Report, scratch: &Path, registry: &DockerRegistry) -> std::path::PathBuf {
+    let reference = registry.reference("bench/base:1");
+    let source = format!("docker://{reference}");
+    let fresh = |what: &str, round: usize| scratch.join(format!("{what}-{round}"));
+    let ours = |round: usize| {
+        run(boxlite().args(["--quiet", "pull", &reference]).env("BOXLITE_HOME", fresh("home", round))).elapsed
+    };
+    let layout = |round: usize| format!("oci:{}:latest", fresh("layout", round).display());
+    let skopeo = |round: usize| {
+        run(Command::new("skopeo").args([
+            "copy",
+            "--quiet",
+            "--src-tls-verify=false",
+            &source,
+            &layout(round),
+        ]))
+        .elapsed
+    };
+    let umoci = |round: usize| {
+        let image = format!("{}:latest", fresh("layout", round).display());
+        run(Command::new("umoci").args(["unpack", "--image", &image]).arg(fresh("bundle", round))).elapsed
+    };
+    let podman = |round: usize| {
+        let storage = fresh("podman", round);
+        let mut command = Command::new("podman");
+        command.arg("--root").arg(storage.join("root")).arg("--runroot").arg(storage.join("run"));
+        command.args(["--storage-driver", "overlay", "pull", "--quiet", "--tls-verify=false", &reference]);
+        run(&mut command).elapsed
+    };
+    let [ours, skopeo, umoci, podman] =
+        in_turn(rounds(3), [&mut { ours }, &mut { skopeo }, &mut { umoci }, &mut { podman }]);
+    report.time("`boxlite pull`, to a ready root filesystem", &ours);
+    report.time("`skopeo copy` to a layout, nothing unpacked", &skopeo);
+    report.time("`umoci unpack` of that layout", &umoci);
+    report.time("`podman pull`", &podman);
+    report.at_most("pull / podman pull", ours.median(), podman.median(), 0.2);
+    report.at_most(
+        "pull / (skopeo copy + umoci unpack)",
+        ours.median(),
+        skopeo.median() + umoci.median(),
+        0.3,
+    );
+
+    let home = fresh("home-memory", 0);
+    let peak = peak_memory_bytes(boxlite().args(["--quiet", "pull", &reference]).env("BOXLITE_HOME", &home));
+    let idle = peak_memory_bytes(boxlite().args(["--quiet", "images"]).env("BOXLITE_HOME", &home));
+    let over = peak.saturating_sub(idle) as f64 / f64::from(1 << 20);
+    report.figure("peak memory of a pull over that of a listing", format!("{over:.0} MiB"));
+    report.hold("peak memory over idle, MiB", over, 64.0);
+    home
+}
+
+/// Measures what a home that holds the base pays for more.
+fn on_top(report: &mut Report, home: &Path, registry: &DockerRegistry) {
+    let executor = tokio::runtime::Runtime::new().expect("threads can be started");
+    let open =
+        || executor.block_on(Runtime::open(Options { home: Some(home.to_owned()), ..Default::default() }));
+    let opens: Samples = (0..20)
+        .map(|_| {
+            let start = Instant::now();
+            let runtime = open().expect("opened");
+            let elapsed = start.elapsed();
+            executor.block_on(runtime.shutdown(Duration::from_secs(5))).expect("shut down");
+            elapsed
+        })
+        .collect();
+    report.time("open a runtime", &opens);
+
+    let runtime = open().expect("opened");
+    let pull = |name: &str| {
+        let fetched = Arc::new(AtomicU64::new(0));
+        let layers = fetched.clone();
+        let progress = Arc::new(move |event: PullEvent| {
+            layers.fetch_add(u64::from(matches!(event, PullEvent::LayerDone { .. })), Ordering::Relaxed);
+        });
+        let start = Instant::now();
+        let options = PullOptions { progress: Some(progress), ..Default::default() };
+        let pulled =
+            executor.block_on(runtime.images().pull(&registry.reference(name), options)).expect("pulled");
+        (start.elapsed(), pulled.bytes_fetched, fetched.load(Ordering::Relaxed))
+    };
+    let disk = || {
+        let usage = executor.block_on(runtime.usage()).expect("usage");
+        usage.blob_bytes + usage.layer_bytes
+    };
+    let (second, _, converted) = pull("bench/base:2");
+    report
+        .figure("second tag, all layers held", format!("{:.1} ms, {converted} layers converted", ms(second)));
+    let before = disk();
+    let (derived, bytes, converted) = pull("bench/derived:1");
+    let grown = (disk() - before) as f64 / 1e6;
+    report.figure(
+        "derived image, one new layer of 1 MB",
+        format!(
+            "{:.1} ms, {bytes} bytes fetched, {converted} layers converted, {grown:.1} MB of disk",
+            ms(derived)
+        ),
+    );
+    report.hold("disk of a derived image with 1 MB of its own, MB", grown, 4.0);
+
+    for number in 0..10_000 {
+        let name = format!("localhost/many/image-{number}:1");
+        executor.block_on(runtime.images().tag(&registry.reference("bench/base:1"), &name)).expect("tagged");
+    }
+    let lists: Samples = (0..20)
+        .map(|_| {
+            let start = Instant::now();
+            let count = executor.block_on(runtime.images().list()).expect("listed").len();
+            assert_eq!(count, 10_003);
+            start.elapsed()
+        })
+        .collect();
+    report.time("list of 10,000 references", &lists);
+    executor.block_on(runtime.shutdown(Duration::from_secs(5))).expect("shut down");
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
