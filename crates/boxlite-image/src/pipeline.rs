@@ -317,11 +317,10 @@ fn apply(
     }
     let found = Digest::from_bytes(hash.finalize().into());
     if found != diff_id {
-        let message =
-            format!("layer has the DiffID `{found}`, not `{diff_id}` as the image configuration says");
-        return Stage::Broken(
-            Error::new(ErrorCode::DigestMismatch, message).with(Context::Digest, diff_id.to_string()),
-        );
+        return Stage::Broken(Error::new(
+            ErrorCode::DigestMismatch,
+            format!("layer has the DiffID `{found}`, not `{diff_id}` as the image configuration says"),
+        ));
     }
     match writer.finish() {
         Ok(summary) => Stage::Done(summary),

@@ -162,7 +162,7 @@ impl FromStr for Reference {
             return Err(malformed("64 hex digits are an image id, not a name"));
         }
         Ok(Reference {
-            host: host.map(str::to_ascii_lowercase),
+            host: host.map(Into::into),
             path: path.into(),
             tag: tag.map(Into::into),
             digest,

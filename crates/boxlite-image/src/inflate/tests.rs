@@ -31,16 +31,15 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn plain() -> Vec<u8> {
-    (0..200_000u32).flat_map(|number| (number * number / 7).to_le_bytes()).collect()
+    (0..200_000u32).flat_map(|number| (number.wrapping_mul(number) / 7).to_le_bytes()).collect()
 }
 
 fn check(compression: Compression, input: &[u8], expect: &[u8]) {
     for (piece, room) in [(usize::MAX, 1 << 20), (1000, 4096), (1, 100_000), (7, 3)] {
-        let input = if piece < 1000 { &input[..input.len().min(40_000)] } else { input };
-        let whole = piece >= 1000;
-        let result = inflate(compression, input, piece, room);
-        if whole || input.len() < 40_000 {
-            assert!(result.unwrap() == expect, "{compression:?} in pieces of {piece} to {room}");
+        // A byte at a time takes too long for the large ones.
+        if piece >= 1000 || input.len() < 40_000 {
+            let output = inflate(compression, input, piece, room).unwrap();
+            assert!(output == expect, "{compression:?} in pieces of {piece} to {room}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use boxlite_rootfs::LayerSummary;
-use boxlite_types::{DiffId, Error, ErrorCode, PullEvent, Result};
+use boxlite_types::{Context, DiffId, Error, ErrorCode, PullEvent, Result, ResultExt};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
@@ -104,7 +104,8 @@ impl LayerTask {
                 Claim::Lead(guard) => {
                     let slot = self.cancel.run_until_cancelled(self.store.slots.acquire()).await;
                     let _slot = slot.ok_or_else(cancelled)?;
-                    made = Some(self.make(Arc::new(guard)).await?);
+                    let made_now = self.make(Arc::new(guard)).await;
+                    made = Some(made_now.with(Context::Digest, self.layer.descriptor.digest)?);
                 }
             }
         }
