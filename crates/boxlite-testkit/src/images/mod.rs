@@ -24,6 +24,7 @@
 
 mod artifact;
 mod busybox;
+mod debian;
 mod entry;
 mod image;
 mod layer;
@@ -32,6 +33,7 @@ mod synthetic;
 
 pub use artifact::{Artifact, Index, descriptor};
 pub use busybox::busybox;
+pub use debian::Debian;
 pub use entry::{BLOCK_BYTES, Entry, tar};
 pub use image::Image;
 pub use layer::{Compression, Layer};
