@@ -1,6 +1,8 @@
 //! What the tests of shims share: an agent to run as a stand-in for a machine, and boxes made of it.
 #![allow(dead_code)]
 
+pub mod vm;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -157,4 +159,16 @@ pub async fn gone(pid: u32) {
         }
     })
     .await;
+}
+
+/// Runs a command to its end and returns what it printed.
+pub async fn output(session: &Session, script: &str) -> String {
+    let mut process = session.exec(shell(script)).await.unwrap();
+    let mut bytes = Vec::new();
+    patiently(tokio::io::AsyncReadExt::read_to_end(&mut process.stdout, &mut bytes)).await.unwrap();
+    let mut complaint = Vec::new();
+    patiently(tokio::io::AsyncReadExt::read_to_end(&mut process.stderr, &mut complaint)).await.unwrap();
+    let status = patiently(process.wait()).await.unwrap();
+    assert!(status.success(), "`{script}`: {status:?}: {}", String::from_utf8_lossy(&complaint));
+    String::from_utf8(bytes).unwrap()
 }

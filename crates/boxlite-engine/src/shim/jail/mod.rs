@@ -3,24 +3,26 @@
 //! The VMM is assumed to be broken into by its guest sooner or later. What is then left to it: its own disk, the disk's
 //! and agent's channels, read access to its program, libraries and kernel. Layers, each of which would have to fail:
 //! - namespaces of its own (user, mount, pid, network, ipc, uts), the mount tree holding nothing but the files it was
-//!   given (`tree`, `child`);
+//!   given (`plan`, `child`);
 //! - no capability, no way to gain one, landlock, limits on resources;
 //! - QEMU's own seccomp filter (`-sandbox`);
 //! - its death when the shim dies.
 //!
 //! A host may refuse namespaces to ordinary users. The rest still holds then, the machine still is the boundary, and
-//! [`Jail::confinement`] does not list what is not there: it lists what was seen to be in force.
+//! [`measures_in_force`] does not list what is not there.
 
 mod child;
+mod measures;
 mod plan;
 mod spawn;
 #[cfg(test)]
 mod tests;
 
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
 
 use boxlite_types::{Error, ErrorCode, Result};
+
+pub(super) use self::measures::measures_in_force;
 
 use self::plan::Plan;
 use self::spawn::Failure;
@@ -30,18 +32,12 @@ use crate::vm::{Spawn, VmmCommand, VmmProcess};
 /// Starts VMMs in jails.
 pub(super) struct Jail<'a> {
     lifeline: &'a Lifeline,
-    confinement: Mutex<Vec<String>>,
 }
 
 impl<'a> Jail<'a> {
     /// Makes a jail whose inmates die with `lifeline`.
     pub fn new(lifeline: &'a Lifeline) -> Self {
-        Jail { lifeline, confinement: Mutex::default() }
-    }
-
-    /// Returns what confines the VMM started last, each measure seen to be in force by looking at the process.
-    pub fn confinement(&self) -> Vec<String> {
-        self.confinement.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        Jail { lifeline }
     }
 }
 
@@ -65,7 +61,6 @@ impl Spawn for Jail<'_> {
         drop((plan, write_end, command));
         let process = VmmProcess::new(pid, OwnedFd::from(read_end))?;
         self.lifeline.tie(process.pidfd())?;
-        *self.confinement.lock().unwrap_or_else(PoisonError::into_inner) = spawn::measures_in_force(pid);
         Ok(process)
     }
 }
