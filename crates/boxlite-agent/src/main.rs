@@ -14,6 +14,7 @@
 mod agent;
 mod command;
 mod failure;
+mod files;
 mod jobs;
 mod keeper;
 mod machine;

@@ -184,10 +184,12 @@ unsafe fn try_become(command: &Command, stdio: [RawFd; 3]) -> Result<std::conver
 /// # Safety
 /// As [`try_become`].
 unsafe fn reset_signals() {
-    // SAFETY: sets defaults only; numbers that libc keeps for itself are refused by it, which is fine.
+    // SAFETY: an all-zero `sigaction`, of any architecture's layout, is the default without flags. The bare call, as libc
+    // keeps two signals to itself and would leave them as they are.
     unsafe {
+        let default = [0u64; 4];
         for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0, 8);
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);

@@ -107,7 +107,7 @@ pub struct PutArchive {
 pub struct GetArchive {
     /// Absolute path.
     pub path: Vec<u8>,
-    /// Whether symbolic links are packed as what they point to.
+    /// Whether `path` itself, if it is a symbolic link, is packed as what it points to. Links below it stay links.
     pub follow_symlinks: bool,
 }
 

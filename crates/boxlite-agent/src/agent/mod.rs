@@ -5,8 +5,8 @@
 
 mod commands;
 mod exits;
-mod files;
 mod requests;
+mod served;
 mod shutdown;
 mod terminal;
 
