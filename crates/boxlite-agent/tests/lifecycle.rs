@@ -16,7 +16,7 @@ fn hello(generation: u32) -> Frame {
     Frame::message(0, FrameKind::Hello, &Hello { generation, build: "test".into() })
 }
 
-/// Sends frames as bytes and returns the next `count` frames that come.
+/// Sends frames as bytes and returns the next `count` greetings and ends that come.
 fn exchange(socket: &mut std::os::unix::net::UnixStream, frames: &[Frame], count: usize) -> Vec<Frame> {
     let mut bytes = Vec::new();
     frames.iter().for_each(|frame| frame.encode_into(&mut bytes));
@@ -24,7 +24,9 @@ fn exchange(socket: &mut std::os::unix::net::UnixStream, frames: &[Frame], count
     let (mut decoder, mut seen) = (FrameDecoder::default(), Vec::new());
     while seen.len() < count {
         while let Some(frame) = decoder.next_frame().unwrap() {
-            seen.push(frame);
+            if matches!(frame.kind, FrameKind::Hello | FrameKind::End) {
+                seen.push(frame);
+            }
         }
         if seen.len() < count {
             let mut buffer = [0; 4096];
@@ -76,9 +78,8 @@ fn a_host_that_sends_more_than_its_window_loses_the_stream_only() {
         &AgentRequest::Stat { path: b"/".to_vec(), follow: true },
     ));
     let seen = exchange(&mut socket, &frames, 4);
-    let ends: Vec<(u32, bool)> = seen
+    let ends: Vec<(u32, bool)> = seen[1..]
         .iter()
-        .filter(|frame| frame.kind == FrameKind::End)
         .map(|frame| (frame.stream, frame.decode::<boxlite_protocol::Outcome>().unwrap().is_ok()))
         .collect();
     assert_eq!(ends, [(1, true), (2, false), (3, true)]);
