@@ -161,12 +161,7 @@ impl FromStr for Reference {
         {
             return Err(malformed("64 hex digits are an image id, not a name"));
         }
-        Ok(Reference {
-            host: host.map(Into::into),
-            path: path.into(),
-            tag: tag.map(Into::into),
-            digest,
-        })
+        Ok(Reference { host: host.map(Into::into), path: path.into(), tag: tag.map(Into::into), digest })
     }
 }
 

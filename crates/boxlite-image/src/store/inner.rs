@@ -162,7 +162,10 @@ impl Inner {
             rows::set_reference(transaction, reference, now).map(Some)
         })?;
         let Some(displaced) = committed else { return Ok(false) };
-        for content in leases.all_made() {
+        // Also what an earlier pull put in place without coming to its end.
+        let mut content = leases.all_made();
+        content.extend(record.into_iter().flat_map(ImageRecord::content));
+        for content in content {
             files::delete_file(&files::unfinished(&self.home, content, Unfinished::Made))?;
         }
         if displaced.is_some() {

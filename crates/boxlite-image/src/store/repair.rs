@@ -145,7 +145,9 @@ impl Inner {
 
     /// Takes the rows of an image away, and marks what is sound of it for the next pull. False if a box needs it.
     fn forget(&self, image: &ImageRecord) -> Result<bool> {
-        for content in image.content() {
+        let held = self.database.read(|connection| rows::references_to(connection, &image.id))?;
+        let indexes = held.into_iter().filter_map(|held| held.index_digest).map(Content::Blob);
+        for content in image.content().into_iter().chain(indexes) {
             if files::is_present(&self.home, content) {
                 let mark = files::unfinished(&self.home, content, Unfinished::Made);
                 File::create(&mark).map_err(|error| Error::io("make", &mark, error))?;
