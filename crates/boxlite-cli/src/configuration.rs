@@ -10,6 +10,9 @@
 //! skip_verify = false                # https without checking the certificate
 //! ca_file = "/etc/ssl/our-ca.pem"    # further certificate authorities for this registry
 //! search = true                      # look unqualified names up here
+//! username = "..."                   # with `password`, instead of what docker's `config.json` says
+//! password = "..."
+//! bearer_token = "..."               # instead of both
 //!
 //! [engine]
 //! qemu = "/opt/qemu/bin/qemu-system-x86_64"
@@ -17,12 +20,14 @@
 //! accelerator = "fastest"            # or "kvm", "tcg"
 //! ```
 //!
-//! A key that is not known is refused: a misspelt `skip_verify` must not pass for a decision. Credentials are not kept here;
-//! docker's `config.json` and its helpers are read.
+//! A key that is not known is refused: a misspelt `skip_verify` must not pass for a decision.
 
 use std::path::{Path, PathBuf};
 
-use boxlite::{AcceleratorChoice, Context, EngineOptions, Error, ErrorCode, ImageOptions, Options, Result};
+use boxlite::{
+    AcceleratorChoice, Context, EngineOptions, Error, ErrorCode, ImageOptions, Options, RegistryAuth,
+    RegistryOptions, Result,
+};
 use serde::Deserialize;
 
 use crate::arguments::Global;
@@ -34,7 +39,7 @@ struct File {
     engine: Engine,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Registry {
     host: String,
@@ -42,10 +47,19 @@ struct Registry {
     transport: Transport,
     #[serde(default)]
     skip_verify: bool,
-    #[serde(default)]
     ca_file: Option<PathBuf>,
     #[serde(default)]
     search: bool,
+    username: Option<String>,
+    password: Option<String>,
+    bearer_token: Option<String>,
+}
+
+/// Without the credentials.
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -82,26 +96,23 @@ pub fn options(global: &Global) -> Result<Options> {
         Some(path) => read(path)?,
         None => File::default(),
     };
-    let mut images = ImageOptions { search_registries: global.registry.clone(), ..ImageOptions::default() };
+    let mut registries = Registries::default();
+    for host in &global.registry {
+        registries.named(host).search = true;
+    }
     for registry in &global.insecure_registry {
         match registry.strip_prefix("https://") {
-            Some(host) => images.unverified_registries.push(host.to_owned()),
-            None => images.http_registries.push(registry.trim_start_matches("http://").to_owned()),
+            Some(host) => registries.named(host).skip_verify = true,
+            None => {
+                let host = registry.strip_prefix("http://").unwrap_or(registry);
+                registries.named(host).transport = boxlite::Transport::Http;
+            }
         }
     }
     for registry in file.registries {
-        let host = registry.host;
-        if registry.search && !images.search_registries.contains(&host) {
-            images.search_registries.push(host.clone());
-        }
-        if registry.transport == Transport::Http {
-            images.http_registries.push(host.clone());
-        }
-        if registry.skip_verify {
-            images.unverified_registries.push(host.clone());
-        }
-        images.certificate_authorities.extend(registry.ca_file.map(|path| (host, path)));
+        registries.add(registry)?;
     }
+    let images = ImageOptions { registries: registries.0, ..ImageOptions::default() };
     let accelerator = match file.engine.accelerator {
         Accelerator::Fastest => AcceleratorChoice::Fastest,
         Accelerator::Kvm => AcceleratorChoice::Kvm,
@@ -109,6 +120,43 @@ pub fn options(global: &Global) -> Result<Options> {
     };
     let engine = EngineOptions { qemu: file.engine.qemu, kernel: file.engine.kernel, accelerator };
     Ok(Options { home: global.home.clone(), images, engine, ..Options::default() })
+}
+
+/// What is known of each registry, in the order they were first named.
+#[derive(Default)]
+struct Registries(Vec<RegistryOptions>);
+
+impl Registries {
+    fn named(&mut self, host: &str) -> &mut RegistryOptions {
+        let place = self.0.iter().position(|known| known.host == host).unwrap_or_else(|| {
+            self.0.push(RegistryOptions { host: host.to_owned(), ..RegistryOptions::default() });
+            self.0.len() - 1
+        });
+        &mut self.0[place]
+    }
+
+    fn add(&mut self, registry: Registry) -> Result<()> {
+        let auth = match (registry.username, registry.password, registry.bearer_token) {
+            (None, None, None) => None,
+            (Some(username), Some(password), None) => Some(RegistryAuth::Basic { username, password }),
+            (None, None, Some(token)) => Some(RegistryAuth::Bearer(token)),
+            _ => {
+                let message = format!("the credentials for registry `{}` are not complete", registry.host);
+                return Err(Error::new(ErrorCode::Config, message)
+                    .with(Context::Registry, registry.host)
+                    .hint("set `username` and `password`, or `bearer_token` alone"));
+            }
+        };
+        let known = self.named(&registry.host);
+        known.search |= registry.search;
+        known.skip_verify |= registry.skip_verify;
+        if registry.transport == Transport::Http {
+            known.transport = boxlite::Transport::Http;
+        }
+        known.ca_file = registry.ca_file;
+        known.auth = auth;
+        Ok(())
+    }
 }
 
 fn read(path: &Path) -> Result<File> {
@@ -149,13 +197,28 @@ mod tests {
     fn flags_come_before_the_file() {
         let text = "[[registries]]\nhost = \"b\"\nsearch = true\ntransport = \"http\"\n\
                     [[registries]]\nhost = \"c\"\nskip_verify = true\nca_file = \"/ca\"\n\
+                    [[registries]]\nhost = \"a\"\nusername = \"u\"\npassword = \"p\"\n\
                     [engine]\naccelerator = \"tcg\"\n";
         let flags = ["--registry=a", "--insecure-registry=d", "--insecure-registry=https://e"];
         let options = with_file(text, &flags).unwrap();
-        assert_eq!(options.images.search_registries, ["a", "b"]);
-        assert_eq!(options.images.http_registries, ["d", "b"]);
-        assert_eq!(options.images.unverified_registries, ["e", "c"]);
-        assert_eq!(options.images.certificate_authorities, [("c".to_owned(), PathBuf::from("/ca"))]);
+        let shown: Vec<String> = options
+            .images
+            .registries
+            .iter()
+            .map(|known| {
+                let (auth, ca) = (known.auth.is_some(), known.ca_file.is_some());
+                let (host, transport) = (&known.host, known.transport);
+                format!("{host} {transport:?} {} {} {auth} {ca}", known.search, known.skip_verify)
+            })
+            .collect();
+        let expect = [
+            "a Https true false true false",
+            "d Http false false false false",
+            "e Https false true false false",
+            "b Http true false false false",
+            "c Https false true false true",
+        ];
+        assert_eq!(shown, expect);
         assert_eq!(options.engine.accelerator, AcceleratorChoice::Tcg);
     }
 
@@ -170,6 +233,8 @@ mod tests {
         check("[[registries]]\nhost = \"a\"\nskip_verfy = true", "line 3 of");
         check("\n\n[[registries]]\nsearch = true", "line 3 of");
         check("[[registries]]\nhost = \"a\"\ntransport = \"ftp\"", "line 3 of");
+        let half = with_file("[[registries]]\nhost = \"a\"\nusername = \"u\"", &[]).err().unwrap();
+        assert_eq!(half.code(), ErrorCode::Config);
         let missing = Global { config: Some("/does/not/exist".into()), ..global(&[]) };
         assert_eq!(options(&missing).err().unwrap().code(), ErrorCode::Config);
     }

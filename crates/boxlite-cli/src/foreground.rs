@@ -129,15 +129,19 @@ async fn print(stdout: Option<ExecutionOutput>, stderr: Option<ExecutionOutput>)
     tokio::try_join!(out, err).map(|_| ())
 }
 
+fn broken_off(error: std::io::Error) -> Error {
+    error.downcast().unwrap_or_else(|error| {
+        Error::new(ErrorCode::Stopped, format!("the output of the command broke off: {error}"))
+            .caused_by(error)
+    })
+}
+
 /// Writes what comes as it comes: nothing waits for a full buffer, because a person may be reading.
 async fn pass(source: Option<ExecutionOutput>, mut sink: impl AsyncWrite + Unpin) -> Result<(), Failure> {
     let Some(mut source) = source else { return Ok(()) };
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        let count = source.read(&mut buffer).await.map_err(|error| {
-            Error::new(ErrorCode::Stopped, format!("the output of the command broke off: {error}"))
-                .caused_by(error)
-        })?;
+        let count = source.read(&mut buffer).await.map_err(broken_off)?;
         if count == 0 {
             return sink.flush().await.map_err(Failure::stdout);
         }

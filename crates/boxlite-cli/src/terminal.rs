@@ -50,7 +50,7 @@ impl Drop for RawModeGuard {
 pub fn restore() {
     if let Some(before) = lock().take() {
         // Fails only if the terminal is gone, and then there is nothing to put back.
-        let _ = termios::tcsetattr(std::io::stdin(), OptionalActions::Flush, &before);
+        let _ = termios::tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use boxlite::{CopyOptions, Error, ErrorCode};
+use boxlite::{ArchiveReader, CopyOptions, Error, ErrorCode};
 use clap::Args;
+use tokio::io::AsyncWriteExt;
 
 use crate::errors::Failure;
 use crate::session::Session;
@@ -63,8 +64,7 @@ pub async fn execute(arguments: Arguments, session: &mut Session) -> Result<u8, 
             }
             (End::Inside { name, path }, End::Archive) => {
                 let mut archive = runtime.get(name).await?.get_archive(path, options).await?;
-                tokio::io::copy(&mut archive, &mut tokio::io::stdout()).await.map_err(Failure::stdout)?;
-                archive.finish().await?;
+                print_archive(&mut archive).await?;
             }
             _ => {
                 let message = "cannot copy: one end has to be in a box, and the other one here";
@@ -76,6 +76,16 @@ pub async fn execute(arguments: Arguments, session: &mut Session) -> Result<u8, 
         Ok(0)
     };
     session.interrupts.cancelling(copy).await
+}
+
+/// Writes the archive to stdout; it ends without an error only if it is whole.
+async fn print_archive(archive: &mut ArchiveReader) -> Result<(), Failure> {
+    let mut stdout = tokio::io::stdout();
+    tokio::io::copy(archive, &mut stdout).await.map_err(|error| match error.downcast::<Error>() {
+        Ok(error) => error.into(),
+        Err(error) => Failure::stdout(error),
+    })?;
+    stdout.flush().await.map_err(Failure::stdout)
 }
 
 #[cfg(test)]

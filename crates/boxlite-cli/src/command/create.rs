@@ -1,5 +1,6 @@
 //! `boxlite create`.
 
+use boxlite::BoxSpec;
 use clap::Args;
 
 use super::making::make;
@@ -26,7 +27,9 @@ pub struct Arguments {
 /// Makes the box. It is to outlive this process, so it is a detached one.
 pub async fn execute(arguments: Arguments, session: &mut Session) -> Result<u8, Failure> {
     let (image, command) = split_command(&arguments.words);
-    let made = make(&arguments.flags, image, command, true, session).await?;
+    let flags = &arguments.flags;
+    let spec = BoxSpec { detach: true, ..flags.box_spec(image, command)? };
+    let made = make(spec, flags.pull.into(), session).await?;
     match session.format {
         Format::Json => print_json(&made.info().await?)?,
         Format::Table => print(format_args!("{}\n", made.id()))?,

@@ -40,7 +40,7 @@ pub enum Action {
 
 /// Carries the action out.
 pub async fn execute(arguments: Arguments, session: &mut Session) -> Result<u8, Failure> {
-    let kernels = session.runtime.kernels();
+    let kernels = session.runtime.kernels().clone();
     match arguments.action {
         Action::Install { package, image, modules } => {
             let source = match (package, image, modules) {

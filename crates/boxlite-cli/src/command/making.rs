@@ -1,8 +1,7 @@
 //! From flags to a box, and from a box to its command at our terminal: what `run`, `create` and `start` have in common.
 
-use boxlite::{BoxHandle, BoxSpec, Context, Error, ErrorCode, ExitStatus, PullOptions};
+use boxlite::{BoxHandle, BoxSpec, Context, Error, ErrorCode, ExitStatus, PullOptions, PullPolicy};
 
-use super::settings::BoxFlags;
 use crate::errors::Failure;
 use crate::foreground::Connection;
 use crate::session::Session;
@@ -11,24 +10,12 @@ use crate::session::Session;
 ///
 /// # Errors
 /// Those of the pull and of the creation; nothing is left of a box then.
-pub async fn make(
-    flags: &BoxFlags,
-    image: &str,
-    command: &[String],
-    detach: bool,
-    session: &mut Session,
-) -> Result<BoxHandle, Failure> {
-    // Before anything is fetched: a mistake in a file should not cost a download.
-    let spec = flags.box_spec(image, command)?;
+pub async fn make(spec: BoxSpec, policy: PullPolicy, session: &mut Session) -> Result<BoxHandle, Failure> {
     let runtime = session.runtime.clone();
     let work = async {
-        let options = PullOptions {
-            platform: flags.platform.clone(),
-            policy: flags.pull.into(),
-            ..PullOptions::default()
-        };
-        let pulled = runtime.images().pull(image, options).await?;
-        runtime.create(BoxSpec { image: pulled.reference, detach, ..spec }).await
+        let options = PullOptions { platform: spec.platform.clone(), policy, ..PullOptions::default() };
+        let pulled = runtime.images().pull(&spec.image, options).await?;
+        runtime.create(BoxSpec { image: pulled.reference, ..spec }).await
     };
     session.telling(work).await
 }
@@ -42,11 +29,7 @@ pub async fn start_connected(
     connection: Connection,
     session: &mut Session,
 ) -> Result<ExitStatus, Failure> {
-    let start = async {
-        machine.start().await?;
-        machine.attach().await
-    };
-    let execution = session.telling(start).await.map_err(Failure::of_program)?;
+    let execution = session.telling(machine.start_attached()).await.map_err(Failure::of_program)?;
     connection.run(execution, &mut session.interrupts).await
 }
 

@@ -1,6 +1,6 @@
 //! `boxlite run`: pull, create, start, and stay connected until the command has ended.
 
-use boxlite::{BoxHandle, ErrorCode};
+use boxlite::{BoxHandle, BoxSpec, ErrorCode};
 use clap::Args;
 
 use super::making::{make, names_no_command, start_connected};
@@ -34,14 +34,19 @@ pub async fn execute(arguments: Arguments, session: &mut Session) -> Result<u8, 
     let (image, command) = split_command(&arguments.words);
     let flags = &arguments.flags;
     let connection = Connection { interactive: flags.process.interactive, tty: flags.process.tty };
+    let spec = BoxSpec { detach: arguments.detach, ..flags.box_spec(image, command)? };
+    // Before anything is fetched: a mistake should not cost a download.
     if !arguments.detach {
         connection.check()?;
+        if spec.main.is_none() {
+            return Err(names_no_command(image).into());
+        }
     }
-    let made = make(flags, image, command, arguments.detach, session).await?;
+    let made = make(spec, flags.pull.into(), session).await?;
     let result = if arguments.detach {
         start_detached(&made, session).await
     } else {
-        run_connected(&made, image, connection, session).await
+        run_connected(&made, connection, flags.rm, session).await
     };
     let kept = match &result {
         Ok(_) => arguments.detach || !flags.rm,
@@ -65,16 +70,12 @@ async fn start_detached(made: &BoxHandle, session: &mut Session) -> Result<u8, F
 
 async fn run_connected(
     made: &BoxHandle,
-    image: &str,
     connection: Connection,
+    auto_remove: bool,
     session: &mut Session,
 ) -> Result<u8, Failure> {
-    let info = made.info().await?;
-    if info.spec.main.is_none() {
-        return Err(names_no_command(image).into());
-    }
     let status = start_connected(made, connection, session).await?;
-    if !info.spec.auto_remove {
+    if !auto_remove {
         // Its disk is to be in order for the next start: that takes until the machine has unmounted it.
         session.interrupts.insisting(made.wait()).await?;
     }
