@@ -206,6 +206,11 @@ impl Registry {
         *lock(&self.shared.auth) = Some(auth);
     }
 
+    /// Asks for nothing any more; returns whether it did.
+    pub fn forgive(&self) -> bool {
+        lock(&self.shared.auth).take().is_some()
+    }
+
     /// Makes this registry the token server, at `/token`, of whoever uses `tokens`.
     pub fn serve_tokens(&self, tokens: &Tokens) {
         *lock(&self.shared.tokens) = Some(tokens.clone());
