@@ -23,7 +23,7 @@ use rustix::rand::GetRandomFlags;
 use super::config::{MachineKind, RunJob};
 use super::files::{self, Durable};
 use super::identity::wait_readable;
-use super::jail::{self, Jail};
+use super::jail::Jail;
 use super::lifeline::Lifeline;
 use super::nbd;
 use crate::vm::{self, VmmProcess};
@@ -82,7 +82,7 @@ fn start_vm(spec: &vm::MachineSpec, root: &DiskLayout, disk: &Path, lifeline: &L
         engine: "vm".into(),
         accelerator: spec.accelerator.as_str().into(),
         kernel: spec.kernel_release.clone(),
-        confinement: jail::measures_in_force(machine.process.pid()),
+        confinement: jail.confinement(machine.process.pid()),
         from_template: machine.from_template,
     };
     Ok(Machine {

@@ -14,6 +14,7 @@ use rustix::process::{
     Resource, Rlimit, Signal, fchdir, pivot_root, set_parent_process_death_signal, setrlimit,
 };
 
+use super::exchange;
 use super::plan::{Plan, Step};
 use super::spawn::Namespaces;
 
@@ -31,12 +32,13 @@ pub(super) enum Point {
     Death,
     Privileges,
     Landlock,
+    Filter,
     Files,
     Exec,
 }
 
 impl Point {
-    const ALL: [Point; 9] = [
+    const ALL: [Point; 10] = [
         Point::Clone,
         Point::UserMap,
         Point::Tree,
@@ -44,6 +46,7 @@ impl Point {
         Point::Death,
         Point::Privileges,
         Point::Landlock,
+        Point::Filter,
         Point::Files,
         Point::Exec,
     ];
@@ -65,6 +68,7 @@ impl Point {
             Point::Death => "tying it to the shim",
             Point::Privileges => "dropping its privileges",
             Point::Landlock => "entering its landlock domain",
+            Point::Filter => "keeping it from its template",
             Point::Files => "passing its descriptors",
             Point::Exec => "running it",
         }
@@ -78,9 +82,10 @@ pub(super) fn become_vmm(
     arguments: &[*const c_char],
     alive: BorrowedFd<'_>,
     shims_end: RawFd,
+    handover: BorrowedFd<'_>,
     report: BorrowedFd<'_>,
 ) -> ! {
-    let (point, errno) = match try_become(plan, namespaces, arguments, alive, shims_end) {
+    let (point, errno) = match try_become(plan, namespaces, arguments, alive, shims_end, handover) {
         Ok(errno) => (Point::Exec, errno),
         Err(failure) => failure,
     };
@@ -101,6 +106,7 @@ fn try_become(
     arguments: &[*const c_char],
     alive: BorrowedFd<'_>,
     shims_end: RawFd,
+    handover: BorrowedFd<'_>,
 ) -> Result<Errno, Failure> {
     let at = |point: Point| move |errno: Errno| (point, errno);
     // SAFETY: the child's own copy of the shim's end of the pipe, used by nothing in the child.
@@ -119,6 +125,9 @@ fn try_become(
         ruleset
             .enter()
             .map_err(|error| (Point::Landlock, Errno::from_io_error(&error).unwrap_or(Errno::INVAL)))?;
+    }
+    if plan.template.is_some() {
+        exchange::enter(handover).map_err(at(Point::Filter))?;
     }
     place_files(plan).map_err(at(Point::Files))?;
     reset_signals();
@@ -297,6 +306,6 @@ fn reset_signals() {
     }
 }
 
-fn last_errno() -> Errno {
+pub(super) fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }

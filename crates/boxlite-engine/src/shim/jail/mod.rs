@@ -1,7 +1,7 @@
 //! Where the VMM lives: a process that can do nothing but run its guest.
 //!
 //! The VMM is assumed to be broken into by its guest sooner or later. What is then left to it: its own disk, the disk's
-//! and agent's channels, read access to its program, libraries and kernel. Layers, each of which would have to fail:
+//! and agent's channels, read access to its program, libraries, kernel and template. Layers, each of which would have to fail:
 //! - namespaces of its own (user, mount, pid, network, ipc, uts), the mount tree holding nothing but the files it was
 //!   given (`plan`, `child`);
 //! - no capability, no way to gain one, landlock, limits on resources;
@@ -9,9 +9,10 @@
 //! - its death when the shim dies.
 //!
 //! A host may refuse namespaces to ordinary users. The rest still holds then, the machine still is the boundary, and
-//! [`measures_in_force`] does not list what is not there.
+//! [`Jail::confinement`] does not list what is not there.
 
 mod child;
+mod exchange;
 mod measures;
 mod plan;
 mod spawn;
@@ -19,25 +20,30 @@ mod spawn;
 mod tests;
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use boxlite_types::{Error, ErrorCode, Result};
 
-pub(super) use self::measures::measures_in_force;
-
 use self::plan::Plan;
-use self::spawn::Failure;
+use self::spawn::{Failure, Spawned};
 use super::lifeline::Lifeline;
 use crate::vm::{Spawn, VmmCommand, VmmProcess};
 
 /// Starts VMMs in jails.
 pub(super) struct Jail<'a> {
     lifeline: &'a Lifeline,
+    exchanges_template: AtomicBool,
 }
 
 impl<'a> Jail<'a> {
     /// Makes a jail whose inmates die with `lifeline`.
     pub fn new(lifeline: &'a Lifeline) -> Self {
-        Jail { lifeline }
+        Jail { lifeline, exchanges_template: AtomicBool::new(false) }
+    }
+
+    /// Returns what confines the VMM with this id, which was started last, and whose machine runs.
+    pub fn confinement(&self, pid: u32) -> Vec<String> {
+        measures::measures_in_force(pid, self.exchanges_template.load(Ordering::Relaxed))
     }
 }
 
@@ -57,9 +63,16 @@ impl Spawn for Jail<'_> {
             Err(failure) if failure.host_refuses => spawn::spawn(&plan, spawn::Namespaces::Hosts),
             result => result,
         };
-        let pid = spawned.map_err(|failure| failed(&failure))?;
-        drop((plan, write_end, command));
+        let Spawned { pid, listener } = spawned.map_err(|failure| failed(&failure))?;
+        let template = plan.template;
+        self.exchanges_template.store(template.is_some(), Ordering::Relaxed);
+        drop((write_end, command));
         let process = VmmProcess::new(pid, OwnedFd::from(read_end))?;
+        if let (Some(listener), Some(template)) = (listener, template) {
+            exchange::answer_all(listener, template).map_err(|error| {
+                Error::new(ErrorCode::ResourceExhausted, format!("cannot start a thread: {error}"))
+            })?;
+        }
         self.lifeline.tie(process.pidfd())?;
         Ok(process)
     }

@@ -4,12 +4,14 @@
 //! allocator's lock at that moment. So paths, arguments, rulesets and descriptors are all laid out here.
 
 use std::ffi::{CString, OsStr};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use boxlite_types::{Error, ErrorCode, Result};
 
+use super::exchange;
 use crate::shim::landlock::{Ruleset, Scope, access};
 use crate::vm::VmmCommand;
 
@@ -50,6 +52,8 @@ pub(super) struct Plan {
     pub group_map: String,
     /// Descriptors and the numbers they get. These, too, are opened above [`ABOVE_TARGETS`].
     pub files: Vec<(OwnedFd, RawFd)>,
+    /// What a VMM gets that asks for its copy-on-write file; see [`exchange`].
+    pub template: Option<OwnedFd>,
     pub null: OwnedFd,
     pub stderr: OwnedFd,
 }
@@ -85,12 +89,23 @@ impl Plan {
             tree.bind(path, false)?;
             allow(path, read)?;
         }
-        for path in command.writable.iter().chain(&command.copy_on_write) {
+        let template = match command.copy_on_write.as_slice() {
+            [template] if exchange::is_possible() => {
+                let file = File::open(template).map_err(|error| Error::io("open", template, error))?;
+                Some(above_targets(&file)?)
+            }
+            _ => None,
+        };
+        for path in &command.writable {
             tree.bind(path, true)?;
             allow(path, write)?;
         }
+        for path in &command.copy_on_write {
+            tree.bind(path, template.is_none())?;
+            allow(path, if template.is_none() { write } else { read })?;
+        }
 
-        let null = std::fs::File::options().read(true).write(true).open(DEVICES[0]);
+        let null = File::options().read(true).write(true).open(DEVICES[0]);
         let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         Ok(Plan {
             arguments: std::iter::once(program.as_os_str())
@@ -107,6 +122,7 @@ impl Plan {
                 .iter()
                 .map(|(file, number)| Ok((above_targets(file)?, *number)))
                 .collect::<Result<_>>()?,
+            template,
             null: above_targets(&null.map_err(|error| Error::io("open", Path::new(DEVICES[0]), error))?)?,
             stderr: above_targets(stderr)?,
         })

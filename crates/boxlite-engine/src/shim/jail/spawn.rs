@@ -5,9 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::child::{self, Point};
+use super::exchange;
 use super::plan::{ABOVE_TARGETS, Plan};
 
 /// Which namespaces a child gets.
@@ -34,6 +36,13 @@ impl fmt::Display for Failure {
     }
 }
 
+/// A child that has become the VMM.
+pub(super) struct Spawned {
+    pub pid: u32,
+    /// Where its requests for the template arrive, if the plan has one.
+    pub listener: Option<OwnedFd>,
+}
+
 const OWN: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
@@ -42,7 +51,7 @@ const OWN: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS;
 
 /// Starts the VMM of a plan and returns its process id once it has become the VMM. It dies when the calling thread ends.
-pub(super) fn spawn(plan: &Plan, namespaces: Namespaces) -> Result<u32, Failure> {
+pub(super) fn spawn(plan: &Plan, namespaces: Namespaces) -> Result<Spawned, Failure> {
     let failure = |point: Point, errno: Errno| {
         let refusal =
             matches!(errno, Errno::PERM | Errno::ACCESS | Errno::NOSYS | Errno::NOSPC | Errno::INVAL);
@@ -56,6 +65,7 @@ pub(super) fn spawn(plan: &Plan, namespaces: Namespaces) -> Result<u32, Failure>
     let (failed, report) = pipe().map_err(|errno| failure(Point::Clone, errno))?;
     // Held open by nobody but the shim: its end tells the child that the shim died before the kernel was asked to watch.
     let (alive, shim) = pipe().map_err(|errno| failure(Point::Clone, errno))?;
+    let (handover, child_handover) = sockets().map_err(|errno| failure(Point::Clone, errno))?;
     let arguments = plan.argument_pointers();
     let flags = if namespaces == Namespaces::Own { OWN } else { 0 };
     // SAFETY: without CLONE_VM the child has memory of its own, as after fork, and without a stack argument it goes on
@@ -67,9 +77,10 @@ pub(super) fn spawn(plan: &Plan, namespaces: Namespaces) -> Result<u32, Failure>
         return Err(failure(Point::Clone, errno));
     }
     if pid == 0 {
-        child::become_vmm(plan, namespaces, &arguments, alive.as_fd(), shim.as_raw_fd(), report.as_fd());
+        let (alive, report, handover) = (alive.as_fd(), report.as_fd(), child_handover.as_fd());
+        child::become_vmm(plan, namespaces, &arguments, alive, shim.as_raw_fd(), handover, report);
     }
-    drop((report, alive));
+    drop((report, alive, child_handover));
     let mut bytes = [0; 8];
     let read = loop {
         match rustix::io::read(&failed, &mut bytes) {
@@ -79,7 +90,7 @@ pub(super) fn spawn(plan: &Plan, namespaces: Namespaces) -> Result<u32, Failure>
     };
     drop(shim);
     if read == Ok(0) {
-        return Ok(pid as u32);
+        return Ok(Spawned { pid: pid as u32, listener: exchange::take_listener(handover.as_fd()) });
     }
     if let Some(pid) = rustix::process::Pid::from_raw(pid as i32) {
         let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
@@ -87,6 +98,11 @@ pub(super) fn spawn(plan: &Plan, namespaces: Namespaces) -> Result<u32, Failure>
     let (point, errno) = bytes.split_at(4);
     let number = |part: &[u8]| part.try_into().map_or(0, i32::from_ne_bytes);
     Err(failure(Point::from_number(number(point)), Errno::from_raw_os_error(number(errno).max(1))))
+}
+
+fn sockets() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (ours, childs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    Ok((ours, rustix::io::fcntl_dupfd_cloexec(&childs, ABOVE_TARGETS)?))
 }
 
 /// Makes a pipe whose ends stay out of the way of the VMM's descriptors.

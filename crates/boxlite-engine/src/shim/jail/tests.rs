@@ -1,4 +1,6 @@
 use std::fs::File;
+use std::io::Write;
+use std::os::fd::FromRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ impl Inmate {
     fn new(namespaces: Namespaces, script: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let at = |name: &str| scratch.path().join(name);
-        for name in ["readable", "writable", "hidden"] {
+        for name in ["readable", "writable", "hidden", "template"] {
             std::fs::write(at(name), "old").unwrap();
         }
         let (_, inherited) = std::os::unix::net::UnixStream::pair().unwrap();
@@ -26,12 +28,9 @@ impl Inmate {
             files: vec![(inherited.into(), 61)],
             readable: vec![at("readable")],
             writable: vec![at("writable")],
-            copy_on_write: vec![],
+            copy_on_write: vec![at("template")],
         };
-        let (read_end, write_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-        let plan = Plan::new(&command, &write_end).unwrap();
-        let pid = spawn::spawn(&plan, namespaces).unwrap_or_else(|failure| panic!("{failure}"));
-        Inmate { process: VmmProcess::new(pid, read_end).unwrap(), scratch }
+        Inmate { process: start(&command, namespaces), scratch }
     }
 
     /// Waits for the end, which must be a success, and returns what was written into the one writable file.
@@ -46,10 +45,20 @@ impl Inmate {
     }
 }
 
+fn start(command: &VmmCommand, namespaces: Namespaces) -> VmmProcess {
+    let (read_end, write_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let plan = Plan::new(command, &write_end).unwrap();
+    let spawned = spawn::spawn(&plan, namespaces).unwrap_or_else(|failure| panic!("{failure}"));
+    if let (Some(listener), Some(template)) = (spawned.listener, plan.template) {
+        exchange::answer_all(listener, template).unwrap();
+    }
+    VmmProcess::new(spawned.pid, read_end).unwrap()
+}
+
 #[test]
 fn every_measure_is_in_force_and_seen_from_outside() {
     let inmate = Inmate::new(Namespaces::Own, "echo $$ > writable; read forever < /dev/zero");
-    let measures = measures_in_force(inmate.process.pid());
+    let measures = measures::measures_in_force(inmate.process.pid(), true);
     for measure in [
         "user-namespace",
         "mount-namespace",
@@ -59,6 +68,7 @@ fn every_measure_is_in_force_and_seen_from_outside() {
         "uts-namespace",
         "no-new-privileges",
         "no-capabilities",
+        "read-only-template",
         "landlock",
         "rlimits",
     ] {
@@ -91,7 +101,9 @@ fn nothing_is_mounted_but_what_was_given() {
             "/dev/urandom",
             "/etc/ld.so.cache",
         ];
-        let given = at.strip_prefix(scratch).is_some_and(|rest| ["/readable", "/writable"].contains(&rest));
+        let given = at
+            .strip_prefix(scratch)
+            .is_some_and(|rest| ["/readable", "/writable", "/template"].contains(&rest));
         let libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"].contains(&at);
         assert!(known.contains(&at) || given || libraries, "{line}");
         let may_write = at == "/dev/null" || at.ends_with("/writable");
@@ -120,6 +132,45 @@ fn an_inmate_cannot_change_what_it_reads_or_make_anything() {
     let kept = File::open(&readable).unwrap();
     assert_eq!(inmate.written(), "old");
     assert_eq!(std::io::read_to_string(kept).unwrap(), "old");
+}
+
+/// Not a test: what the VMM is in the test below, in a process of its own.
+#[test]
+#[ignore = "started by another test in a jail"]
+fn asks_for_its_template() {
+    let path = std::env::args().find(|argument| argument.starts_with('/')).unwrap();
+    let path = std::ffi::CString::new(path).unwrap();
+    // SAFETY: the path is a C string. The flags are those of QEMU, which Rust's own `open` would add to.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR) };
+    assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: a descriptor just made.
+    let mut file = unsafe { File::from_raw_fd(fd) };
+    assert_eq!(std::io::read_to_string(&file).unwrap(), "old");
+    file.write_all(b"bad").unwrap_err();
+    let again = File::options().read(true).write(true).open(path.to_str().unwrap());
+    again.expect_err("it opens for writing with other flags");
+}
+
+#[test]
+fn whoever_asks_to_write_the_template_can_only_read_it() {
+    for namespaces in [Namespaces::Own, Namespaces::Hosts] {
+        let scratch = tempfile::tempdir().unwrap();
+        let template = scratch.path().join("template");
+        std::fs::write(&template, "old").unwrap();
+        let test = format!("{}::asks_for_its_template", module_path!().split_once("::").unwrap().1);
+        let command = VmmCommand {
+            program: std::env::current_exe().unwrap(),
+            arguments: vec!["--exact".into(), "--ignored".into(), test.into(), template.clone().into()],
+            files: vec![],
+            readable: vec![],
+            writable: vec![],
+            copy_on_write: vec![template.clone()],
+        };
+        let mut process = start(&command, namespaces);
+        let end = process.wait(Duration::from_secs(10));
+        assert_eq!(end.as_deref(), Some("exited with code 0"), "{namespaces:?}: {}", process.last_words());
+        assert_eq!(std::fs::read_to_string(&template).unwrap(), "old");
+    }
 }
 
 #[test]
@@ -156,8 +207,11 @@ fn without_namespaces_the_rest_still_holds() {
     assert_eq!(std::io::read_to_string(kept).unwrap(), "old");
 
     let inmate = Inmate::new(Namespaces::Hosts, "read forever < /dev/zero");
-    let measures = measures_in_force(inmate.process.pid());
-    assert_eq!(measures, ["no-new-privileges", "no-capabilities", "landlock", "rlimits"]);
+    let measures = measures::measures_in_force(inmate.process.pid(), true);
+    assert_eq!(
+        measures,
+        ["read-only-template", "no-new-privileges", "no-capabilities", "landlock", "rlimits"]
+    );
 }
 
 #[test]
