@@ -20,7 +20,10 @@ pub struct TestHome {
 
 impl TestHome {
     pub fn new() -> Self {
-        let directory = tempfile::Builder::new().prefix("boxlite-image-test-").tempdir().unwrap();
+        // In memory where the host has that: hundreds of homes would else spend their time waiting for syncs.
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let directory = tempfile::Builder::new().prefix("boxlite-image-test-").tempdir_in(parent).unwrap();
         std::fs::write(directory.path().join("docker.json"), "{}").unwrap();
         std::fs::create_dir(directory.path().join("home")).unwrap();
         TestHome { directory }
