@@ -25,6 +25,7 @@
 
 mod archive;
 mod boxes;
+mod bundled;
 mod core;
 mod events;
 mod execution;

@@ -1,13 +1,14 @@
-//! What boxes need of the host: the engine, its kernels, and whether all else is there.
+//! What boxes need of the host: guest kernels, and whether all else is there.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boxlite_engine::Engine;
-use boxlite_types::{Error, ErrorCode, Home, Result, StartStage};
+use boxlite_engine::vm::durable::Cancel;
+use boxlite_engine::vm::{host_report, kernel};
+use boxlite_types::{Result, StartStage};
 
-use crate::EngineOptions;
+use crate::bundled::vm_options;
 use crate::core::Core;
 use crate::gate::Gate;
 use crate::operation::{Work, run};
@@ -61,7 +62,19 @@ impl Kernels {
     /// # Errors
     /// `Storage`.
     pub async fn list(&self) -> Result<Vec<KernelInfo>> {
-        run(&self.gate, "kernels.list", |_work| async move { Err(not_yet()) }).await
+        run(&self.gate, "kernels.list", |work| async move {
+            let core: Arc<Core> = Arc::clone(&work);
+            let list = work.blocking(move || {
+                let kernels = kernel::list(&core.home)?;
+                let wanted = core.engine_options.kernel.as_deref();
+                let current = wanted.or(kernels.first().map(|newest| newest.release.as_str()));
+                let current = current.map(str::to_owned);
+                let info = |kernel| describe(kernel, current.as_deref());
+                Ok(kernels.into_iter().map(info).collect())
+            });
+            work.cancellable(list).await
+        })
+        .await
     }
 
     /// Installs a kernel into the home; the host's own is not touched.
@@ -69,19 +82,49 @@ impl Kernels {
     /// # Errors
     /// `Unsupported` if the host has no package client that could help, or the kernel lacks what a machine needs;
     /// `Network`; `InvalidArgument` if a file is no kernel; `Storage`, `NoSpace`.
-    pub async fn install(&self, _source: KernelSource) -> Result<KernelInfo> {
-        run(&self.gate, "kernels.install", |_work| async move { Err(not_yet()) }).await
+    pub async fn install(&self, source: KernelSource) -> Result<KernelInfo> {
+        run(&self.gate, "kernels.install", |work| async move {
+            let source = match source {
+                KernelSource::Distribution => kernel::KernelSource::Distribution,
+                KernelSource::Package(path) => kernel::KernelSource::File { path, modules: None },
+                KernelSource::Files { image, modules } => {
+                    kernel::KernelSource::File { path: image, modules: Some(modules) }
+                }
+            };
+            let (core, cancel): (Arc<Core>, _) = (Arc::clone(&work), Cancel::default());
+            let given_up = cancel.clone();
+            let install = work.blocking(move || kernel::install(&core.home, &source, &given_up));
+            tokio::pin!(install);
+            let installed = tokio::select! {
+                installed = &mut install => installed,
+                () = work.token.cancelled() => {
+                    cancel.cancel();
+                    // It takes back what it had begun, and says how it ended.
+                    install.await
+                }
+            }?;
+            let wanted = work.engine_options.kernel.clone();
+            let current = wanted.unwrap_or_else(|| installed.release.clone());
+            Ok(describe(installed, Some(&current)))
+        })
+        .await
     }
 }
 
-fn not_yet() -> Error {
-    Error::new(ErrorCode::Unsupported, "being connected")
+fn describe(kernel: kernel::Kernel, current: Option<&str>) -> KernelInfo {
+    let path = kernel.vmlinux();
+    KernelInfo {
+        path: path.parent().unwrap_or(&path).to_owned(),
+        size_bytes: kernel.size_bytes,
+        current: current == Some(kernel.release.as_str()),
+        release: kernel.release,
+    }
 }
 
 /// One thing boxes need, or profit from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DoctorCheck {
-    /// What was looked at, as `qemu`, `kvm`, `kernel`, `disk`.
+    /// What was looked at, in a word or two.
     pub name: String,
     /// Whether it is as it should be.
     pub ok: bool,
@@ -107,12 +150,16 @@ impl DoctorReport {
     }
 }
 
-/// Makes the engine of a home; nothing is looked for or unpacked before it is needed.
-pub(crate) fn engine(_home: &Home, _options: &EngineOptions) -> Result<Arc<dyn Engine>> {
-    Err(not_yet())
-}
-
 /// Looks at the host.
-pub(crate) async fn doctor(_work: &Work) -> Result<DoctorReport> {
-    Ok(DoctorReport::default())
+pub(crate) async fn doctor(work: &Work) -> Result<DoctorReport> {
+    let core: Arc<Core> = Arc::clone(work);
+    let looked = work.blocking(move || Ok(host_report(&vm_options(&core.home, &core.engine_options)?)));
+    let checks = work.cancellable(looked).await?.into_iter().map(|check| DoctorCheck {
+        name: check.name.to_owned(),
+        ok: check.ok,
+        required: check.required,
+        detail: check.detail,
+        hint: check.hint,
+    });
+    Ok(DoctorReport { checks: checks.collect() })
 }

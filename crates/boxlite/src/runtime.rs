@@ -16,6 +16,7 @@ use boxlite_types::{
 use futures::FutureExt;
 
 use crate::boxes;
+use crate::bundled::BundledEngine;
 use crate::core::Core;
 use crate::gate::Gate;
 use crate::keeper::Keeper;
@@ -212,7 +213,7 @@ impl Runtime {
     /// Looks at whether boxes can run on this host, and says what to do if not.
     ///
     /// # Errors
-    /// `Stopped`; what is wrong is in the report.
+    /// `Storage` if not even the helper programs can be unpacked; what else is wrong is in the report.
     pub async fn doctor(&self) -> Result<DoctorReport> {
         run(&self.owner.gate, "runtime.doctor", |work| async move { machine::doctor(&work).await }).await
     }
@@ -284,7 +285,7 @@ async fn open_core(options: Options, home: Home, tokio: tokio::runtime::Handle) 
     let images = ImageStore::open(home.clone(), database.clone(), options.images)?;
     let engine = match options.custom_engine {
         Some(engine) => engine,
-        None => machine::engine(&home, &options.engine)?,
+        None => Arc::new(BundledEngine::new(home.clone(), options.engine.clone())),
     };
     Ok(Core::new(home, database, images, engine, options.engine, tokio))
 }
