@@ -132,7 +132,7 @@ impl Encoder<'_, '_> {
             .map(|name| match directory.children.get(name) {
                 Some(child) => DirectoryEntry {
                     name,
-                    number: number(self.layout.place_of[&child.inode]),
+                    number: number(self.layout.place_of[child.inode as usize]),
                     file_type: inode::file_type(&self.tree.inodes[child.inode as usize].body),
                 },
                 None => {

@@ -39,8 +39,8 @@ pub(super) struct Placed {
 pub(super) struct Layout<'i> {
     /// In order of offset.
     pub placed: Vec<Placed>,
-    /// Place in `placed` of every inode that is in the tree.
-    pub place_of: HashMap<InodeId, u32>,
+    /// Place in `placed` by inode; [`NOWHERE`] for those that are not in the tree any more.
+    pub place_of: Vec<u32>,
     pub time: (i64, u32),
     pub shared: SharedXattrs<'i>,
     pub shared_block: u64,
@@ -97,11 +97,15 @@ struct Walk {
     /// Each with the place of its parent in this list.
     order: Vec<(InodeId, u32)>,
     links: Vec<u32>,
-    place_of: HashMap<InodeId, u32>,
+    place_of: Vec<u32>,
 }
 
+const NOWHERE: u32 = u32::MAX;
+
 fn walk(tree: &Tree<'_>) -> Walk {
-    let mut walk = Walk { order: vec![(ROOT, 0)], links: vec![2], place_of: HashMap::from([(ROOT, 0)]) };
+    let mut walk =
+        Walk { order: vec![(ROOT, 0)], links: vec![2], place_of: vec![NOWHERE; tree.inodes.len()] };
+    walk.place_of[ROOT as usize] = 0;
     let mut next = 0;
     while next < walk.order.len() {
         let (id, _) = walk.order[next];
@@ -111,12 +115,13 @@ fn walk(tree: &Tree<'_>) -> Walk {
                 if is_directory {
                     walk.links[next] += 1;
                 }
-                let place = *walk.place_of.entry(child.inode).or_insert_with(|| {
+                let place = &mut walk.place_of[child.inode as usize];
+                if *place == NOWHERE {
+                    *place = walk.order.len() as u32;
                     walk.order.push((child.inode, next as u32));
                     walk.links.push(u32::from(is_directory));
-                    walk.order.len() as u32 - 1
-                });
-                walk.links[place as usize] += 1;
+                }
+                walk.links[*place as usize] += 1;
             }
         }
         next += 1;
