@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use boxlite_engine::shim::{reap, supervisor};
+use boxlite_engine::shim::reap;
 use boxlite_engine::{Engine, Session};
 use boxlite_protocol::{Answer, ShimRequest, ShimStatus};
 use boxlite_types::{ErrorCode, StartStage};
@@ -200,33 +200,14 @@ async fn a_start_that_is_dropped_at_any_stage_leaves_nothing() {
                 () = reached.notified() => {}
                 _ = start => {}
             }
-            patiently(async {
-                while supervisor(&vm_box.directory).unwrap().is_some() {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await;
-            let disk = vm_box.directory.join("disk");
-            patiently(async {
-                while anyone_has_open(&disk) {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await;
+            patiently(vm_box.stopped()).await;
+            patiently(vm_box.disk_closed()).await;
             for name in ["shim.sock", "shim.json"] {
                 assert!(!vm_box.directory.join(name).exists(), "{name} is left at {stage:?} {over}");
             }
             assert!(vm_box.start(&engine).await.shim(ShimRequest::Status).await.is_ok());
         }
     }
-}
-
-/// Whether any process has a file open: a VMM that was left behind would have its disk.
-fn anyone_has_open(path: &Path) -> bool {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let mut files =
-        processes.filter_map(|process| std::fs::read_dir(process.path().join("fd")).ok()).flatten();
-    files.any(|file| file.is_ok_and(|file| std::fs::read_link(file.path()).is_ok_and(|open| open == path)))
 }
 
 #[tokio::test]

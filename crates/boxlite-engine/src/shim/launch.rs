@@ -184,8 +184,12 @@ pub async fn connect(directory: &Path) -> Result<Option<Session>> {
         if identity::supervisor(directory)?.is_none() {
             return Ok(None);
         }
-        if let Some(session) = open_session(directory).await? {
-            return Ok(Some(session));
+        match open_session(directory).await {
+            Ok(Some(session)) => return Ok(Some(session)),
+            Ok(None) => {}
+            // It may be ending at this very moment: then there will be no supervisor when it is looked for again.
+            Err(error) if error.code() == ErrorCode::Network && Instant::now() < deadline => {}
+            Err(error) => return Err(error),
         }
         if Instant::now() > deadline {
             let message = format!("the box in `{}` does not listen", directory.display());

@@ -197,7 +197,7 @@ impl Supervisor {
 
     /// Hands the first `length` bytes of the buffer to the mux.
     fn hear_agent(&mut self, length: usize) {
-        let heard = self.mux.from_agent(&self.buffer[..length]);
+        let heard = self.mux.hear_agent(&self.buffer[..length]);
         self.take_events();
         if let Err(AgentFault(fault)) = heard {
             self.kill(&format!("machine died: its agent broke the protocol: {fault}"));
@@ -218,7 +218,7 @@ impl Supervisor {
         let Some(stream) = self.clients.get_mut(&id) else { return };
         let goes_on = match stream.read(&mut self.buffer) {
             Ok(0) => false,
-            Ok(length) => self.mux.from_client(id, &self.buffer[..length]).is_ok(),
+            Ok(length) => self.mux.hear_client(id, &self.buffer[..length]).is_ok(),
             Err(error) => would_wait(&error),
         };
         if !goes_on {

@@ -19,10 +19,18 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Path of the shim of this build.
 pub const SHIM: &str = env!("CARGO_BIN_EXE_boxlite-shim");
 
+/// A path that a test hands to another process of itself.
+pub fn from_environment(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from)
+}
+
 /// Builds the agent as `boxlite-helpers` does, in the same place, and returns its path.
 pub fn agent() -> &'static Path {
     static AGENT: OnceLock<PathBuf> = OnceLock::new();
     AGENT.get_or_init(|| {
+        if let Some(agent) = from_environment("BOXLITE_TEST_AGENT") {
+            return agent;
+        }
         let target = Path::new(SHIM).ancestors().nth(2).unwrap().join("helpers");
         let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let status = Command::new(env!("CARGO"))

@@ -19,7 +19,6 @@ mod spawn;
 #[cfg(test)]
 mod tests;
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use boxlite_types::{Error, ErrorCode, Result};
@@ -67,7 +66,7 @@ impl Spawn for Jail<'_> {
         let template = plan.template;
         self.exchanges_template.store(template.is_some(), Ordering::Relaxed);
         drop((write_end, command));
-        let process = VmmProcess::new(pid, OwnedFd::from(read_end))?;
+        let process = VmmProcess::new(pid, read_end)?;
         if let (Some(listener), Some(template)) = (listener, template) {
             exchange::answer_all(listener, template).map_err(|error| {
                 Error::new(ErrorCode::ResourceExhausted, format!("cannot start a thread: {error}"))

@@ -11,7 +11,7 @@ const NOT_RUN: i32 = 126;
 
 impl Mux {
     /// Takes bytes of the agent channel.
-    pub fn from_agent(&mut self, bytes: &[u8]) -> Result<(), AgentFault> {
+    pub fn hear_agent(&mut self, bytes: &[u8]) -> Result<(), AgentFault> {
         self.agent_decoder.push(bytes);
         loop {
             match self.agent_decoder.next_frame() {
@@ -113,7 +113,7 @@ impl Mux {
 
     fn pass_on(&mut self, holder: Holder, frame: Frame) {
         if let Holder::Client(client, number) = holder {
-            self.to_client(client, Frame { stream: number, ..frame });
+            self.push_to_client(client, Frame { stream: number, ..frame });
         }
     }
 }

@@ -55,7 +55,7 @@ impl Mux {
     }
 
     /// Takes bytes of a client. After an error the caller closes its connection and calls [`Mux::disconnect`].
-    pub fn from_client(&mut self, id: ClientId, bytes: &[u8]) -> Result<(), ClientFault> {
+    pub fn hear_client(&mut self, id: ClientId, bytes: &[u8]) -> Result<(), ClientFault> {
         let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
         client.decoder.push(bytes);
         while let Some(client) = self.clients.get_mut(&id) {

@@ -203,7 +203,7 @@ impl Mux {
         number
     }
 
-    fn to_client(&mut self, client: ClientId, frame: Frame) {
+    fn push_to_client(&mut self, client: ClientId, frame: Frame) {
         if let Some(client) = self.clients.get_mut(&client) {
             client.out.push(&frame);
         }

@@ -40,13 +40,13 @@ impl Rig {
     fn send(&mut self, id: ClientId, frame: Frame) -> Result<(), ClientFault> {
         let mut bytes = Vec::new();
         frame.encode_into(&mut bytes);
-        self.mux.from_client(id, &bytes)
+        self.mux.hear_client(id, &bytes)
     }
 
     fn say(&mut self, frame: Frame) -> Result<(), AgentFault> {
         let mut bytes = Vec::new();
         frame.encode_into(&mut bytes);
-        self.mux.from_agent(&bytes)
+        self.mux.hear_agent(&bytes)
     }
 
     /// What a client has been sent since it was asked last.
@@ -294,7 +294,7 @@ proptest! {
             bytes.extend_from_slice(&payload);
         }
         for chunk in bytes.chunks(cut) {
-            if rig.mux.from_agent(chunk).is_err() {
+            if rig.mux.hear_agent(chunk).is_err() {
                 break;
             }
         }
