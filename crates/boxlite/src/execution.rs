@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, ready};
 
 use boxlite_engine::Session;
@@ -27,7 +27,7 @@ pub struct Execution {
     id: String,
     box_id: BoxId,
     pid: u32,
-    stdin: Option<ExecutionStdin>,
+    stdin: Option<Stdin>,
     stdout: Option<ExecutionOutput>,
     stderr: Option<ExecutionOutput>,
     held: Arc<Held>,
@@ -50,15 +50,16 @@ struct Held {
     control: ProcessControl,
     end: watch::Receiver<Option<Result<ExitStatus, (ErrorCode, String)>>>,
     tokio: tokio::runtime::Handle,
-    kill_on_drop: bool,
-    /// The connection of its own that an attached main command has.
-    _session: Option<Session>,
+    /// The connection of its own that an attached main command has. It goes before the stdin that nobody took: without
+    /// it, dropping that is not the end of the command's input.
+    session: Option<Session>,
+    stdin: Mutex<Option<Stdin>>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         // In a forked child there are no threads to run this, and the connection is the parent's to use.
-        if self.kill_on_drop && self.end.borrow().is_none() && self.gate.check().is_ok() {
+        if self.session.is_none() && self.end.borrow().is_none() && self.gate.check().is_ok() {
             let control = self.control.clone();
             self.tokio.spawn(async move { control.kill().await });
         }
@@ -75,15 +76,14 @@ impl Execution {
         process: RemoteProcess,
         session: Option<Session>,
     ) -> Self {
-        let kill_on_drop = session.is_none();
         let (sender, end) = watch::channel(None);
         let held = Arc::new(Held {
             gate: gate.clone(),
             control: process.control.clone(),
             end,
             tokio: work.tokio.clone(),
-            kill_on_drop,
-            _session: session,
+            session,
+            stdin: Mutex::new(None),
         });
         work.emit(Event::ExecStarted { id: box_id.clone(), program });
         let (core, id, control) = (Arc::clone(work), box_id.clone(), process.control);
@@ -102,7 +102,7 @@ impl Execution {
             id: format!("{box_id}-{}", process.pid),
             box_id,
             pid: process.pid,
-            stdin: process.stdin.map(|remote| ExecutionStdin { remote, held: held.clone() }),
+            stdin: process.stdin,
             stdout: Some(output(process.stdout)),
             stderr: Some(output(process.stderr)),
             held,
@@ -124,9 +124,10 @@ impl Execution {
         self.pid
     }
 
-    /// Takes stdin; `None` if it was not asked for, or taken before. Shutting it down or dropping it is end of file.
+    /// Takes stdin; `None` if it was not asked for, or taken before. Shutting it down or dropping it is end of file. Until
+    /// somebody takes it, it stays open.
     pub fn take_stdin(&mut self) -> Option<ExecutionStdin> {
-        self.stdin.take()
+        self.stdin.take().map(|remote| ExecutionStdin { remote, held: self.held.clone() })
     }
 
     /// Takes stdout; `None` if it was taken before.
@@ -212,6 +213,15 @@ impl Execution {
             work.cancellable(ended).await
         })
         .await
+    }
+}
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        // Letting go of a main command leaves its input open for whoever attaches next.
+        if self.held.session.is_some() {
+            *self.held.stdin.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = self.stdin.take();
+        }
     }
 }
 

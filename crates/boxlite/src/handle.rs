@@ -334,7 +334,7 @@ async fn attach(work: &Work, id: &BoxId) -> Result<Attached> {
     let main = live.row.info.spec.main.as_ref();
     let program = main.and_then(|main| main.argv.first().cloned()).unwrap_or_default();
     let process = session.attach().await?;
-    Ok(Attached { process, session, program })
+    Ok(Attached { session, process, program })
 }
 
 fn attached_execution(gate: &Arc<Gate<Core>>, work: &Work, id: BoxId, attached: Attached) -> Execution {

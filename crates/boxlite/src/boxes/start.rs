@@ -31,10 +31,12 @@ pub(crate) enum Attach {
     Yes,
 }
 
-/// A main command, with the connection of its own that it is attached over. Dropping both detaches from it.
+/// A main command, with the connection of its own that it is attached over. Dropping it lets go of the command.
+///
+/// The connection goes first: without it, dropping the stdin of the process is not the end of the command's input.
 pub(crate) struct Attached {
-    pub process: RemoteProcess,
     pub session: Session,
+    pub process: RemoteProcess,
     pub program: String,
 }
 
@@ -122,7 +124,7 @@ async fn establish(
             let own = work.cancellable(work.engine.connect(&directory)).await?.ok_or_else(|| died(id))?;
             let program = String::from_utf8_lossy(&main.argv[0]).into_owned();
             let process = work.cancellable(own.exec(main)).await?;
-            Some(Attached { process, session: own, program })
+            Some(Attached { session: own, process, program })
         }
         None => None,
     };

@@ -7,7 +7,6 @@ mod boxes;
 mod cancellation;
 mod copies;
 mod executions;
-mod invariants;
 mod processes;
 mod recovery;
 mod shutdown;
