@@ -64,6 +64,28 @@ pub fn vmm_command(
     let (image, image_child) = channel()?;
     let files: Vec<(OwnedFd, RawFd)> =
         vec![(qmp_child.into(), QMP_FD), (agent_child.into(), AGENT_FD), (image_child.into(), IMAGE_FD)];
+    let mut readable = vec![spec.kernel.clone(), spec.initramfs.clone()];
+    readable.extend(firmware_directories(&spec.qemu));
+    let (mut writable, mut copy_on_write) = (vec![disk.to_owned()], Vec::new());
+    match memory {
+        Memory::Fresh => {}
+        Memory::Recorded(file) => writable.push(file.clone()),
+        Memory::Restored(template) => copy_on_write.push(template.join(MEMORY_FILE)),
+    }
+    if spec.accelerator == Accelerator::Kvm {
+        writable.push(PathBuf::from("/dev/kvm"));
+    }
+    let arguments = arguments(spec, disk, memory)?;
+    let program = spec.qemu.clone();
+    let command = VmmCommand { program, arguments, files, readable, writable, copy_on_write };
+    Ok((command, MachineChannels { qmp, agent, image }))
+}
+
+/// Returns the arguments of QEMU: all that a saved state depends on, besides the files they name.
+///
+/// # Errors
+/// `InvalidArgument` for a path that QEMU's option syntax cannot carry.
+pub(super) fn arguments(spec: &MachineSpec, disk: &Path, memory: &Memory) -> Result<Vec<OsString>> {
     let mut arguments = Arguments::default();
     arguments.flag("-nodefaults").flag("-no-user-config").flag("-no-reboot");
     arguments.pair("-display", "none").pair("-name", "boxlite");
@@ -71,21 +93,16 @@ pub fn vmm_command(
 
     // With a 6.1 kernel, acpi=off finds no virtio-mmio devices, and without rtc and pic the boot is slow and flaky.
     let mut machine = String::from("microvm,acpi=on,rtc=on,pit=on,pic=on,isa-serial=off");
-    let (mut readable, mut writable, mut copy_on_write) =
-        (vec![spec.kernel.clone(), spec.initramfs.clone()], vec![disk.to_owned()], Vec::new());
     match memory {
         Memory::Fresh => {}
         Memory::Recorded(file) => {
             machine.push_str(",memory-backend=memory");
             arguments.pair("-object", memory_object(spec, file, "on")?);
-            writable.push(file.clone());
         }
         Memory::Restored(template) => {
-            let file = template.join(MEMORY_FILE);
             machine.push_str(",memory-backend=memory");
-            arguments.pair("-object", memory_object(spec, &file, "off")?);
+            arguments.pair("-object", memory_object(spec, &template.join(MEMORY_FILE), "off")?);
             arguments.pair("-incoming", "defer");
-            copy_on_write.push(file);
         }
     }
     arguments.pair("-M", machine);
@@ -93,10 +110,7 @@ pub fn vmm_command(
         // One translator thread per processor only pays when there are several of them.
         Accelerator::Tcg if spec.cpus == 1 => arguments.pair("-accel", "tcg,thread=single"),
         Accelerator::Tcg => arguments.pair("-accel", "tcg,thread=multi"),
-        Accelerator::Kvm => {
-            writable.push(PathBuf::from("/dev/kvm"));
-            arguments.pair("-accel", "kvm")
-        }
+        Accelerator::Kvm => arguments.pair("-accel", "kvm"),
     };
     arguments.pair("-cpu", spec.accelerator.cpu_model());
     arguments.pair("-smp", spec.cpus.to_string()).pair("-m", format!("{}M", spec.memory_mib));
@@ -121,25 +135,16 @@ pub fn vmm_command(
         disk,
     )?;
     arguments.pair("-device", format!("virtio-blk-device,drive=disk,serial={DISK_SERIAL}"));
-
-    readable.extend(firmware_directories(&spec.qemu));
-    let command = VmmCommand {
-        program: spec.qemu.clone(),
-        arguments: arguments.0,
-        files,
-        readable,
-        writable,
-        copy_on_write,
-    };
-    Ok((command, MachineChannels { qmp, agent, image }))
+    Ok(arguments.0)
 }
 
-/// Parameters of the guest's kernel. The first four make it quiet and its death final; the others each took a
-/// measurable part of the boot, or made it hang now and then.
+/// Parameters of the guest's kernel. The first make it quiet and its death final; the others each took a measurable part of
+/// the boot, or made it hang now and then. `tsc=reliable` keeps the kernel from checking the counter against its timer ticks:
+/// on a loaded host they come late, and it would fall back to a clock that moves in steps of 4 ms, for good.
 fn kernel_parameters(spec: &MachineSpec) -> String {
     format!(
         "quiet loglevel=0 panic=-1 reboot=t mitigations=off random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=0 \
-         nokaslr tsc_early_khz={}",
+         nokaslr tsc=reliable tsc_early_khz={}",
         spec.tsc_khz
     )
 }

@@ -197,7 +197,7 @@ fn look(options: &VmEngineOptions, resources: &Resources, cancel: &Cancel) -> Re
             Verdict::Unusable(_) => {}
         }
     }
-    let directory = template::directory(home, &spec, &version);
+    let directory = template::directory(home, &spec, &version)?;
     if !template::is_ready(&directory) {
         return Ok(Found::NoTemplate(task(&spec, TaskKind::Template)));
     }

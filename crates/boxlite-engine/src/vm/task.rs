@@ -45,7 +45,7 @@ impl Task {
         match self.kind {
             TaskKind::Probe => accelerator::probe(&home, &self.spec, &self.qemu_version, spawn, serve_image),
             TaskKind::Template => {
-                let directory = template::directory(&home, &self.spec, &self.qemu_version);
+                let directory = template::directory(&home, &self.spec, &self.qemu_version)?;
                 template::make(&directory, &self.spec, &self.qemu_version, spawn, serve_image)
             }
         }

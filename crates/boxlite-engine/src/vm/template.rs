@@ -6,11 +6,13 @@
 //!                 meta.json   what it was made of, how long the files are, digest of the state
 //! templates/<key>.lock
 //! ```
-//! A key covers all a state depends on: kernel, agent, emulator, processor model and number, memory, time-stamp counter.
+//! A key covers all a state depends on: kernel, agent, emulator and all its arguments, so processors, memory, time-stamp
+//! counter.
 //! There is nothing secret in a template, and a template that is there has answered after a restore. It is kept by who
 //! uses it: `meta.json` is touched, and what was not for long, or is too much, goes.
 
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::boot::{self, ServeImage};
+use super::command;
 use super::durable::{Cancel, FileLock, Workshop};
 use super::machine::{DISK_BYTES, MachineSpec, Memory};
 use super::process::Spawn;
@@ -38,9 +41,6 @@ const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How old the note of the last use may be.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Raised when something changes that makes old templates useless and that no other part of the key shows.
-const LAYOUT: u32 = 1;
-
 #[derive(Debug, Serialize, Deserialize)]
 struct Meta {
     spec: MachineSpec,
@@ -52,21 +52,22 @@ struct Meta {
 
 /// Returns the directory of the template for a machine, whether or not it is there.
 ///
-/// The initial file system is named by its content and lies with its kernel, so the two paths stand for what they hold.
-pub fn directory(home: &Home, spec: &MachineSpec, qemu_version: &str) -> PathBuf {
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let parts = [
-        LAYOUT.to_string(),
-        spec.kernel_release.clone(),
-        name(&spec.initramfs),
-        qemu_version.to_owned(),
-        spec.accelerator.as_str().to_owned(),
-        spec.accelerator.cpu_model().to_owned(),
-        spec.cpus.to_string(),
-        spec.memory_mib.to_string(),
-        spec.tsc_khz.to_string(),
-    ];
-    home.templates().join(&Digest::from_bytes(Sha256::digest(parts.join("\n")).into()).hex()[..24])
+/// The initial file system is named by its content and lies with its kernel, so the paths among the arguments stand for
+/// what they hold.
+///
+/// # Errors
+/// `InvalidArgument` for a path that QEMU's option syntax cannot carry.
+pub fn directory(home: &Home, spec: &MachineSpec, qemu_version: &str) -> Result<PathBuf> {
+    let memory = Memory::Recorded(PathBuf::from(MEMORY_FILE));
+    let mut hash = Sha256::new();
+    hash.update(qemu_version);
+    hash.update("\n");
+    hash.update(&spec.kernel_release);
+    for argument in command::arguments(spec, Path::new("disk"), &memory)? {
+        hash.update("\n");
+        hash.update(argument.as_bytes());
+    }
+    Ok(home.templates().join(&Digest::from_bytes(hash.finalize().into()).hex()[..24]))
 }
 
 /// Returns whether the template in `directory` is whole, and notes its use.

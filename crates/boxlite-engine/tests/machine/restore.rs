@@ -146,3 +146,12 @@ fn a_vmm_that_cannot_be_started_says_so_itself() {
     let error = boot::start(&home.spec(), &home.disk("box"), &Refusing, &blank::serve).err().unwrap();
     assert_eq!(error.message(), "no processes left");
 }
+
+#[tokio::test]
+async fn the_clock_of_a_guest_does_not_fall_back_to_its_ticks() {
+    let vm_box = crate::common::vm::VmBox::new();
+    let session = vm_box.start(&crate::common::vm::engine()).await;
+    let source = "cat /sys/devices/system/clocksource/clocksource0/current_clocksource";
+    let clock = crate::common::output(&session, source).await;
+    assert!(clock.starts_with("tsc"), "{clock}");
+}

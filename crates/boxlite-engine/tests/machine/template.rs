@@ -25,7 +25,7 @@ impl Spawn for Counting {
 fn whoever_wants_the_same_template_at_once_gets_one() {
     let home = TestHome::new();
     let (spec, version) = (home.spec(), home.qemu().version);
-    let directory = template::directory(&home.home, &spec, &version);
+    let directory = template::directory(&home.home, &spec, &version).unwrap();
     assert!(!template::is_ready(&directory));
     let spawn = Counting::default();
     std::thread::scope(|scope| {
@@ -42,7 +42,7 @@ fn whoever_wants_the_same_template_at_once_gets_one() {
     drop(machine);
     // A machine of another shape has a template of its own.
     let other = MachineSpec { memory_mib: 192, ..spec };
-    let other_directory = template::directory(&home.home, &other, &version);
+    let other_directory = template::directory(&home.home, &other, &version).unwrap();
     assert!(!template::is_ready(&other_directory));
     template::make(&other_directory, &other, &version, &PlainSpawn, &blank::serve).unwrap();
     assert!(template::is_ready(&other_directory) && template::is_ready(&directory));
@@ -54,7 +54,7 @@ fn whoever_wants_the_same_template_at_once_gets_one() {
 fn a_corrupted_template_is_found_out_and_made_anew() {
     let home = TestHome::new();
     let (spec, version) = (home.spec(), home.qemu().version);
-    let directory = template::directory(&home.home, &spec, &version);
+    let directory = template::directory(&home.home, &spec, &version).unwrap();
     let make = || template::make(&directory, &spec, &version, &PlainSpawn, &blank::serve).unwrap();
     let restored = MachineSpec { template: Some(directory.clone()), ..spec.clone() };
     make();

@@ -30,24 +30,19 @@ pub const FILE_HINT: &str = "get a Debian kernel package (`linux-image-<release>
 pub(super) fn fetch_kernel_package(directory: &Path, cancel: &Cancel) -> Result<PathBuf> {
     fs::create_dir_all(directory).map_err(|source| Error::io("create", directory, source))?;
     let mut apt = Apt { directory, options: Vec::new(), cancel };
-    let package = match apt.resolve()? {
-        Some(package) => package,
-        None => {
-            apt.fetch_lists()?;
-            apt.resolve()?.ok_or_else(|| {
-                Error::new(
-                    ErrorCode::Unsupported,
-                    format!("this distribution has no package `{META_PACKAGE}`"),
-                )
-                .hint(FILE_HINT)
-            })?
-        }
-    };
-    apt.run("apt-get", &["download", &package])?.map_err(|message| unreachable_source(&package, &message))?;
-    let files = fs::read_dir(directory).map_err(|source| Error::io("read", directory, source))?;
-    let fetched =
-        files.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some(OsStr::new("deb")));
-    fetched.ok_or_else(|| unreachable_source(&package, "no file was fetched"))
+    // The host's lists may be missing, or so old that what they name is gone from the archive.
+    if let Some(package) = apt.resolve()?
+        && apt.download(&package)?.is_ok()
+    {
+        return apt.fetched(&package);
+    }
+    apt.fetch_lists()?;
+    let package = apt.resolve()?.ok_or_else(|| {
+        Error::new(ErrorCode::Unsupported, format!("this distribution has no package `{META_PACKAGE}`"))
+            .hint(FILE_HINT)
+    })?;
+    apt.download(&package)?.map_err(|message| unreachable_source(&package, &message))?;
+    apt.fetched(&package)
 }
 
 fn unreachable_source(what: &str, message: &str) -> Error {
@@ -66,6 +61,19 @@ impl Apt<'_> {
     fn resolve(&self) -> Result<Option<String>> {
         let output = self.run("apt-cache", &["depends", "--no-recommends", "--no-suggests", META_PACKAGE])?;
         Ok(output.ok().as_deref().and_then(concrete_package))
+    }
+
+    fn download(&self, package: &str) -> Result<Result<String, String>> {
+        self.run("apt-get", &["download", package])
+    }
+
+    /// The file that was downloaded.
+    fn fetched(&self, package: &str) -> Result<PathBuf> {
+        let files =
+            fs::read_dir(self.directory).map_err(|source| Error::io("read", self.directory, source))?;
+        let mut paths = files.flatten().map(|entry| entry.path());
+        let fetched = paths.find(|path| path.extension() == Some(OsStr::new("deb")));
+        fetched.ok_or_else(|| unreachable_source(package, "no file was fetched"))
     }
 
     /// Fetches package lists into a directory of our own, which later runs then use.

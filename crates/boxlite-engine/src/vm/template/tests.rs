@@ -27,7 +27,7 @@ fn everything_a_state_depends_on_changes_its_key() {
     let key = |change: fn(&mut MachineSpec), version: &str| {
         let mut spec = spec();
         change(&mut spec);
-        directory(&home, &spec, version)
+        directory(&home, &spec, version).unwrap()
     };
     let mut keys = vec![
         key(|_| {}, "7.2.0"),
