@@ -14,7 +14,13 @@ use crate::command::{
 
 /// Runs code from any OCI image in a machine with a kernel of its own. No daemon, no root.
 #[derive(Debug, Parser)]
-#[command(name = "boxlite", version, disable_help_subcommand = true, max_term_width = 110)]
+#[command(
+    name = "boxlite",
+    version,
+    disable_help_subcommand = true,
+    args_override_self = true,
+    max_term_width = 110
+)]
 pub struct Arguments {
     #[command(flatten)]
     pub global: Global,

@@ -111,7 +111,7 @@ fn what_cannot_be_is_refused_with_its_code() {
     };
     fixture.cli.ok(&["create", "--name", "one", &fixture.image]);
     check("create --name one IMAGE", 1, "AlreadyExists");
-    check("create --name -x IMAGE", 1, "InvalidArgument");
+    check("create --name a/b IMAGE", 1, "InvalidArgument");
     check("create --cpus 0 IMAGE", 1, "InvalidArgument");
     check("create --cpus 1000 IMAGE", 1, "InvalidArgument");
     check("create --memory 1m IMAGE", 1, "InvalidArgument");

@@ -219,3 +219,9 @@ fn a_reader_that_goes_away_is_no_failure_worth_a_word() {
     let output = Cli::new().command(&["completion", "bash"]).stdout(writer).output().unwrap();
     assert_eq!((output.status.code(), output.stderr.len()), (Some(141), 0), "{output:?}");
 }
+
+#[test]
+fn of_a_flag_given_twice_the_last_one_counts() {
+    let json = Cli::new().ok(&["--format", "table", "version", "--format", "json"]);
+    assert!(json.starts_with('{'), "{json}");
+}

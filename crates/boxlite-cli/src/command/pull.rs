@@ -11,7 +11,7 @@ use crate::session::Session;
 /// Fetches an image from its registry and makes it ready to run
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Image to fetch, as `alpine`, `registry.example/team/app:1.2` or `app@sha256:...`
+    /// Image to fetch, as `registry.example/team/app:1.2`, or `app:1.2` where `--registry` finds it
     #[arg(value_name = "IMAGE")]
     pub image: String,
     /// Platform of the image, as `linux/amd64` [default: that of this host]

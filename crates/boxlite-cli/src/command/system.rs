@@ -109,7 +109,7 @@ async fn info(session: &mut Session) -> Result<u8, Failure> {
         "platform": boxlite::Platform::host().to_string(),
         "home": home,
         "engine": "vm",
-        "qemu": found("qemu"),
+        "emulator": found("emulator"),
         "accelerator": found("accelerator"),
         "kernel": kernel,
         "ready": doctor.ready(),
