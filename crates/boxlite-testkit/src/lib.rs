@@ -10,7 +10,6 @@
 //! boxlite-image, whose tests are its main user.
 
 #[cfg(feature = "engine")]
-#[cfg(feature = "engine")]
 pub mod engine;
 pub mod external;
 pub mod images;
