@@ -56,6 +56,8 @@ fn load_modules() -> Result<()> {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(failed(format!("load the kernel module `{name}`"), errno)),
         }
+        // The initramfs is memory, and a template keeps all of it.
+        let _ = rustix::fs::unlink(&path);
     }
     Ok(())
 }

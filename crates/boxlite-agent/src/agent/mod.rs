@@ -105,6 +105,7 @@ pub(crate) struct Agent {
     turns: VecDeque<(Serial, usize)>,
     /// Deadlines and graces of commands.
     timers: BTreeSet<(Instant, Serial)>,
+    most_streams: usize,
     last_serial: Serial,
     done: bool,
 }
@@ -127,6 +128,7 @@ impl Agent {
             left_behind: Vec::new(),
             turns: VecDeque::new(),
             timers: BTreeSet::new(),
+            most_streams: requests::most_streams(crate::files::memory_bytes()),
             last_serial: 0,
             done: false,
         };

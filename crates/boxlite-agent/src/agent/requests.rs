@@ -11,8 +11,16 @@ use crate::setup;
 use crate::stream::{Serial, Work};
 use crate::tree::Forest;
 
-/// Commands at a time, those with processes left behind included.
-pub(super) const MOST_STREAMS: usize = 4096;
+/// Streams at a time, those with processes left behind included.
+const MOST_STREAMS: u64 = 4096;
+
+/// The least a command takes, with its cgroup and its pipes. Refusing early keeps a small machine from thrashing.
+const COMMAND_BYTES: u64 = 512 * 1024;
+
+/// Returns how many streams a machine with this much memory can have.
+pub(super) fn most_streams(memory_bytes: u64) -> usize {
+    (memory_bytes / COMMAND_BYTES).clamp(64, MOST_STREAMS) as usize
+}
 
 impl Agent {
     pub(super) fn handle(&mut self, frame: Frame) -> Result<()> {
@@ -88,9 +96,9 @@ impl Agent {
                 self.close(id, grace_ms);
                 Ok(())
             }
-            _ if self.streams.len() + self.left_behind.len() >= MOST_STREAMS => Err(Error::new(
+            _ if self.streams.len() + self.left_behind.len() >= self.most_streams => Err(Error::new(
                 ErrorCode::ResourceExhausted,
-                format!("the box runs {MOST_STREAMS} commands, no more can be started"),
+                format!("the box runs {} commands, its memory allows no more", self.most_streams),
             )),
             AgentRequest::Exec(exec) => self.execute(id, exec),
             other => self.start_job(id, other),

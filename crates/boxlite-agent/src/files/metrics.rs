@@ -17,6 +17,11 @@ pub(crate) struct Sources {
     pub(crate) disk: OwnedFd,
 }
 
+/// Returns how much memory there is.
+pub(crate) fn memory_bytes() -> u64 {
+    memory(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default()).1
+}
+
 /// `/proc/stat` counts in these, 100 a second on every architecture Linux runs boxes on.
 const TICK_USEC: u64 = 10_000;
 

@@ -11,7 +11,7 @@ mod tarball;
 use boxlite_types::{Error, ErrorCode, Result};
 
 pub(crate) use get::get;
-pub(crate) use metrics::{Sources, metrics};
+pub(crate) use metrics::{Sources, memory_bytes, metrics};
 pub(crate) use put::put;
 pub(crate) use stat::stat;
 
