@@ -199,7 +199,7 @@ fn look(options: &VmEngineOptions, resources: &Resources, cancel: &Cancel) -> Re
     }
     let directory = template::directory(home, &spec, &version)?;
     if !template::is_ready(&directory) {
-        return Ok(Found::NoTemplate(task(&spec, TaskKind::Template)));
+        return Ok(Found::NoTemplate(task(&spec, TaskKind::Template { directory })));
     }
     spec.template = Some(directory);
     Ok(Found::Machine(spec))

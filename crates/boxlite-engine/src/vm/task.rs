@@ -27,12 +27,15 @@ pub struct Task {
 }
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskKind {
     /// Run a guest on hardware virtualisation; see [`accelerator::probe`].
     Probe,
     /// Make the template of the machine; see [`template::make`].
-    Template,
+    Template {
+        /// Where it belongs; see [`template::directory`].
+        directory: PathBuf,
+    },
 }
 
 impl Task {
@@ -42,11 +45,10 @@ impl Task {
     /// As [`accelerator::probe`] and [`template::make`].
     pub fn run(&self, spawn: &dyn Spawn, serve_image: ServeImage<'_>) -> Result<()> {
         let home = Home::new(&self.home);
-        match self.kind {
+        match &self.kind {
             TaskKind::Probe => accelerator::probe(&home, &self.spec, &self.qemu_version, spawn, serve_image),
-            TaskKind::Template => {
-                let directory = template::directory(&home, &self.spec, &self.qemu_version)?;
-                template::make(&directory, &self.spec, &self.qemu_version, spawn, serve_image)
+            TaskKind::Template { directory } => {
+                template::make(directory, &self.spec, &self.qemu_version, spawn, serve_image)
             }
         }
     }
