@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use boxlite_engine::shim::{connect, reap, supervisor};
-use boxlite_protocol::{Answer, ShimRequest};
+use boxlite_protocol::{Answer, Frame, FrameKind, ShimRequest};
 use boxlite_types::{ErrorCode, StartStage};
 use common::{TestBox, gone, kill, main_command, patiently, recording, runs, shell};
 
@@ -188,6 +188,47 @@ async fn a_failed_start_says_why_and_leaves_nothing() {
     assert!(error.message().contains("exited with code 3: no such device"), "{error}");
     assert_eq!(supervisor(test_box.directory()).unwrap(), None);
     assert_eq!(test_box.leftovers(), [""; 0]);
+}
+
+/// A machine that answers its setup as it should and says `bytes` when it is asked for anything else.
+fn hostile(bytes: &[u8], directory: &Path) -> boxlite_engine::shim::MachineKind {
+    let ready = boxlite_protocol::Outcome::Ok(Answer::Ready { kernel: "none".into() });
+    let mut answer = Vec::new();
+    Frame::message(1, FrameKind::End, &ready).encode_into(&mut answer);
+    let (first, second) = (directory.join("first"), directory.join("second"));
+    std::fs::write(&first, answer).unwrap();
+    std::fs::write(&second, bytes).unwrap();
+    // Hello and setup arrive together; whatever comes after them is a request of a client.
+    let script = format!(
+        "dd bs=65536 count=1 of=/dev/null; cat {} >&0; dd bs=65536 count=1 of=/dev/null; cat {} >&0; sleep 1000",
+        first.display(),
+        second.display()
+    );
+    boxlite_engine::shim::MachineKind::Process {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".into(), script],
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_breaks_the_protocol_costs_the_box_its_life_and_no_more() {
+    let unknown = {
+        let mut bytes = Vec::new();
+        Frame::data(77, boxlite_protocol::Channel::Stdout, b"x".to_vec()).encode_into(&mut bytes);
+        bytes
+    };
+    for bytes in [vec![0xff; 64], unknown] {
+        let test_box = TestBox::new();
+        let mut job = test_box.job(false);
+        job.machine = hostile(&bytes, test_box.directory());
+        let (_, sink) = recording();
+        let session = patiently(test_box.launcher.run(job, &sink)).await.unwrap();
+        let refused = patiently(session.exec(shell("true"))).await.err().unwrap();
+        assert_eq!(refused.code(), ErrorCode::Stopped);
+        let record = test_box.ended().await;
+        assert_eq!(record.code, 137);
+        assert!(record.reason.starts_with("machine died: its agent broke the protocol"), "{}", record.reason);
+    }
 }
 
 #[tokio::test]

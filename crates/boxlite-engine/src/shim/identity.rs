@@ -113,8 +113,12 @@ pub(super) fn note(directory: &OwnedFd, processes: &Processes) -> io::Result<()>
 
 /// Returns the identity of a process that runs.
 pub(super) fn of_process(pid: u32) -> io::Result<ProcessIdentity> {
-    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-    Ok(ProcessIdentity { pid, start_ticks: start_ticks(pid)?, boot_id })
+    Ok(ProcessIdentity { pid, start_ticks: start_ticks(pid)?, boot_id: boot_id()? })
+}
+
+/// Returns what is different after each start of the host.
+pub(super) fn boot_id() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 fn start_ticks(pid: u32) -> io::Result<u64> {

@@ -227,10 +227,17 @@ pub fn reap(directory: &Path) -> Result<Option<ExitRecord>> {
         let message = format!("the box in `{}` is running", directory.display());
         return Err(Error::new(ErrorCode::InUse, message));
     }
-    let ran = identity::processes(directory)?.is_some();
-    if ran && record::read(directory)?.is_none() {
+    if let Some(processes) = identity::processes(directory)?
+        && record::read(directory)?.is_none()
+    {
+        let restarted = identity::boot_id().is_ok_and(|boot_id| boot_id != processes.shim.boot_id);
+        let reason = if restarted {
+            "machine died: its host was restarted"
+        } else {
+            "machine died: its shim was killed"
+        };
         let open = std::fs::File::open(directory).map_err(|error| Error::io("open", directory, error))?;
-        record::write(&open.into(), &ExitRecord::now(KILLED, "machine died: its shim was killed"))
+        record::write(&open.into(), &ExitRecord::now(KILLED, reason))
             .map_err(|error| Error::io("write the exit record in", directory, error))?;
     }
     clear(directory)?;

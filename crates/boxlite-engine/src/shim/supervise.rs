@@ -57,6 +57,8 @@ struct Supervisor {
     verdict: Option<(i32, String)>,
     /// When a machine that is being stopped is killed.
     deadline: Option<Instant>,
+    /// Whether its agent has said that everything is ended and written back: then killing it loses nothing.
+    is_clean: bool,
     buffer: Vec<u8>,
 }
 
@@ -73,6 +75,7 @@ pub(super) fn supervise(mut parts: Parts) -> std::io::Result<()> {
         log,
         verdict: None,
         deadline: None,
+        is_clean: false,
         buffer: vec![0; READ_BYTES],
     };
     // What came behind the answer to the setup is in the decoder already.
@@ -107,7 +110,7 @@ impl Supervisor {
         let now = Instant::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             self.deadline = None;
-            if self.verdict.as_ref().is_some_and(|(_, reason)| reason == "stopped") {
+            if !self.is_clean && self.verdict.as_ref().is_some_and(|(_, reason)| reason == "stopped") {
                 self.verdict = Some((KILLED, "killed: it did not stop in time".into()));
             }
             self.parts.machine.process.kill();
@@ -270,7 +273,10 @@ impl Supervisor {
                 MuxEvent::Kill => self.kill("killed"),
                 MuxEvent::Claimed => self.parts.starter = None,
                 MuxEvent::OwnerGone => self.kill("owner died"),
-                MuxEvent::ShutdownDone => self.expire_in(POWER_OFF_TIMEOUT),
+                MuxEvent::ShutdownDone => {
+                    self.is_clean = true;
+                    self.expire_in(POWER_OFF_TIMEOUT);
+                }
             }
         }
     }

