@@ -108,7 +108,7 @@ impl Table {
     /// # Errors
     /// `NotFound`, or `InvalidArgument` if several ids begin like that.
     pub fn find(&self, name: &str) -> Result<BoxRow> {
-        let found = self.database.read(|connection| {
+        self.database.read(|connection| {
             if let Some(row) = find(connection, "name = ?1", [name])? {
                 return Ok(Ok(row));
             }
@@ -130,8 +130,7 @@ impl Table {
                 )
                 .with(Context::Box, name)),
             })
-        })?;
-        found
+        })?
     }
 
     /// created, stopped → starting. Returns the row as it was.

@@ -266,7 +266,8 @@ async fn a_box_that_does_not_stop_is_killed_before_the_deadline() {
 /// An engine that blocks the thread that asks it, as a disk or a kernel may.
 struct StuckEngine {
     inner: Arc<FakeEngine>,
-    stuck: std::sync::Mutex<()>,
+    /// Every connect waits here until the other end is dropped.
+    stuck: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
     asked: tokio::sync::watch::Sender<bool>,
 }
 
@@ -286,7 +287,7 @@ impl Engine for StuckEngine {
 
     async fn connect(&self, directory: &Path) -> Result<Option<Session>> {
         self.asked.send_replace(true);
-        drop(self.stuck.lock().unwrap());
+        let _ = self.stuck.lock().unwrap().recv();
         self.inner.connect(directory).await
     }
 
@@ -304,15 +305,15 @@ async fn an_operation_that_hangs_in_a_system_call_is_given_up_at_the_deadline() 
     let world = World::new();
     let owner = world.open_with_image().await;
     let made = world.running(&owner).await;
+    let (release, stuck) = std::sync::mpsc::channel();
     let engine = Arc::new(StuckEngine {
         inner: world.engine.clone(),
-        stuck: std::sync::Mutex::new(()),
+        stuck: std::sync::Mutex::new(stuck),
         asked: tokio::sync::watch::Sender::new(false),
     });
     let options = Options { custom_engine: Some(engine.clone()), ..world.options() };
     let runtime = Runtime::open(options).await.unwrap();
     let same = runtime.get(made.id().as_str()).await.unwrap();
-    let stuck = engine.stuck.lock().unwrap();
     let running = tokio::spawn(async move { same.exec(exec("true")).await });
     soon(engine.asked.subscribe().wait_for(|asked| *asked)).await.unwrap();
     let begun = Instant::now();
@@ -323,7 +324,7 @@ async fn an_operation_that_hangs_in_a_system_call_is_given_up_at_the_deadline() 
     assert!(given_up.message().starts_with("1 operation"), "{given_up}");
     assert_eq!(code(soon(running).await.unwrap()), ErrorCode::Stopped);
     assert_eq!(code(runtime.shutdown(timeout).await), ErrorCode::Timeout);
-    drop(stuck);
+    drop(release);
 }
 
 #[tokio::test]
