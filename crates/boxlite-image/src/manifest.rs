@@ -85,6 +85,10 @@ fn refused(message: impl Into<String>) -> Error {
 
 /// Reads a manifest or index. `types` are the media types it came under: the header's, the descriptor's.
 pub(crate) fn parse(bytes: &[u8], types: &[&str], layer_limit: usize) -> Result<Parsed> {
+    // A page of some other kind is better called by its name than by what its first byte is not.
+    for media_type in types {
+        media::manifest_kind(media_type)?;
+    }
     let raw: RawManifest =
         serde_json::from_slice(bytes).map_err(|error| refused(format!("manifest is malformed: {error}")))?;
     if raw.schema_version == Some(1) || raw.fs_layers.is_some() {

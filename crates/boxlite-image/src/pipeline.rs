@@ -45,8 +45,8 @@ pub(crate) struct Job {
     pub(crate) file: File,
     pub(crate) path: PathBuf,
     pub(crate) held_bytes: u64,
-    /// Empty directory for the converted layer.
-    pub(crate) directory: PathBuf,
+    /// Empty directory for the converted layer; none if it is only to be verified.
+    pub(crate) directory: Option<PathBuf>,
     pub(crate) limits: LayerLimits,
     /// Locks that must not be let go before the last thread is done with the files.
     pub(crate) locks: Vec<Arc<LockGuard>>,
@@ -114,7 +114,7 @@ impl Pipeline {
             inflate(compression, &compressed_out, &empty, &plain)
         })?;
         let apply = spawn("boxlite-apply", locks, move || {
-            apply(&directory, &limits, diff_id, &plain_out, &give_back)
+            apply(directory.as_deref(), &limits, diff_id, &plain_out, &give_back)
         })?;
         Ok(Pipeline { feed: Some(feed), receive, inflate, apply })
     }
@@ -290,13 +290,13 @@ fn inflate(
 
 /// Hashes the tar and converts it.
 fn apply(
-    directory: &Path,
+    directory: Option<&Path>,
     limits: &LayerLimits,
     diff_id: DiffId,
     input: &Receiver<Piece<Filled>>,
     give_back: &SyncSender<Box<[u8]>>,
 ) -> Stage<LayerSummary> {
-    let mut writer = match LayerWriter::create(directory, limits) {
+    let mut writer = match directory.map(|directory| LayerWriter::create(directory, limits)).transpose() {
         Ok(writer) => writer,
         Err(error) => return Stage::Broken(error),
     };
@@ -305,7 +305,8 @@ fn apply(
         match input.recv() {
             Ok(Piece::More((buffer, filled))) => {
                 hash.update(&buffer[..filled]);
-                if let Err(error) = writer.write(&buffer[..filled]) {
+                let written = writer.as_mut().map_or(Ok(()), |writer| writer.write(&buffer[..filled]));
+                if let Err(error) = written {
                     return Stage::Broken(error);
                 }
                 // `inflate` may be gone already; then the buffer is not needed any more.
@@ -322,7 +323,7 @@ fn apply(
             format!("layer has the DiffID `{found}`, not `{diff_id}` as the image configuration says"),
         ));
     }
-    match writer.finish() {
+    match writer.map_or_else(|| Ok(LayerSummary::default()), LayerWriter::finish) {
         Ok(summary) => Stage::Done(summary),
         Err(error) => Stage::Broken(error),
     }

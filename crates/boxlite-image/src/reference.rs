@@ -13,6 +13,9 @@ const PATH_BYTES: usize = 255;
 /// Longest tag.
 const TAG_BYTES: usize = 128;
 
+/// Characters of a malformed reference that are repeated in the error.
+const SHOWN_CHARACTERS: usize = 100;
+
 /// A parsed reference: `[host[:port]/]path[:tag][@digest]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
@@ -114,13 +117,14 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self> {
         let malformed = |why: &str| {
-            Error::new(ErrorCode::InvalidArgument, format!("malformed image reference `{text}`: {why}"))
-                .with(Context::Reference, text)
+            let shown = printable(text);
+            Error::new(ErrorCode::InvalidArgument, format!("malformed image reference `{shown}`: {why}"))
+                .with(Context::Reference, shown)
                 .hint("write it as `host/repository:tag` or `host/repository@sha256:...`")
         };
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => {
-                let digest = digest.parse::<Digest>().map_err(|error| malformed(error.message()))?;
+                let digest = digest.parse::<Digest>().map_err(|error| malformed(why_no_digest(&error)))?;
                 (name, Some(digest))
             }
             None => (text, None),
@@ -176,6 +180,20 @@ impl fmt::Display for Reference {
         }
         self.digest.map_or(Ok(()), |digest| write!(f, "@{digest}"))
     }
+}
+
+/// Returns what is wrong with a digest, without repeating it.
+fn why_no_digest(error: &Error) -> &str {
+    error.message().rsplit_once("`: ").map_or("it has a malformed digest", |(_, why)| why)
+}
+
+/// Makes any text fit for one line of a message: escaped, and not endless.
+fn printable(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_CHARACTERS).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_CHARACTERS).is_some() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 /// Tells a registry from the first component of a path, by docker's rule: a dot, a port, `localhost`, or a capital letter.

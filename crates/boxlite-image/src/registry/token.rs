@@ -11,7 +11,7 @@ use reqwest::{StatusCode, Url};
 
 use super::challenge::Challenge;
 use super::http::{self, Request};
-use super::retry::{Attempts, Failure};
+use super::retry::{Attempts, Failure, Retry};
 use super::transport::{Transports, authority};
 use crate::RegistryAuth;
 use crate::progress::Progress;
@@ -148,9 +148,14 @@ async fn fetch_once(
             .into());
     }
     if !status.is_success() {
-        return Err(http::status_failure(&response, &format!("the token service of `{host}`")));
+        let failure = http::status_failure(&response, &format!("the token service of `{host}`"));
+        // Whatever else it answers that will not pass, it gives no token.
+        return Err(if failure.retry == Retry::Never { unreadable(host).into() } else { failure });
     }
-    let body = http::read_limited(transports, response, ANSWER_BYTES, None).await?;
+    let body = match http::read_limited(transports, response, ANSWER_BYTES, None).await {
+        Err(failure) if failure.error.code() == ErrorCode::Image => return Err(unreadable(host).into()),
+        body => body?,
+    };
     let answer: Answer = serde_json::from_slice(&body).map_err(|_| unreadable(host))?;
     let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
     if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {

@@ -4,12 +4,9 @@
 //! finding leads to with `repair` stands in [`super::repair`]; examined and repaired, a second check finds nothing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use boxlite_types::{CheckReport, Digest, Error, Finding, Result};
-use sha2::{Digest as _, Sha256};
+use boxlite_types::{CheckReport, Digest, Finding, Result};
 
 use super::Inner;
 use super::files::{self, TRASH, Unfinished};
@@ -17,9 +14,6 @@ use super::rows::{self, ImageRecord};
 use super::sweep::content_of;
 use super::usage::named;
 use crate::locks::Content;
-
-/// Bytes read at a time.
-const PIECE_BYTES: usize = 1 << 20;
 
 /// What is wrong with a piece of content.
 #[derive(Clone, Debug)]
@@ -105,7 +99,7 @@ impl Inner {
         let path = files::place(&self.home, content);
         let verified = match content {
             Content::Blob(digest) => {
-                let (found, length) = hash_file(&path)?;
+                let (found, length) = files::hash(&path)?;
                 *bytes_hashed += length;
                 if found == digest { Ok(()) } else { Err(format!("its digest is `{found}`")) }
             }
@@ -177,23 +171,5 @@ fn orphan(path: &Path, detail: &str, repaired: bool) -> Finding {
         subject: path.display().to_string(),
         detail: detail.into(),
         repaired,
-    }
-}
-
-/// Returns digest and length of a file.
-fn hash_file(path: &Path) -> Result<(Digest, u64)> {
-    let failed = |error| Error::io("read", path, error);
-    let mut file = File::open(path).map_err(failed)?;
-    let (mut hash, mut length, mut piece) = (Sha256::new(), 0, vec![0; PIECE_BYTES]);
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => return Ok((Digest::from_bytes(hash.finalize().into()), length)),
-            Ok(count) => {
-                hash.update(&piece[..count]);
-                length += count as u64;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
-        }
     }
 }

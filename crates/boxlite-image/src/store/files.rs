@@ -5,17 +5,22 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use boxlite_types::{Digest, Error, ErrorCode, Home, Result, new_id};
+use boxlite_types::{DiffId, Digest, Error, ErrorCode, Home, Result, new_id};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::locks::Content;
 
 /// Beginning of the names of what is being deleted.
 pub(crate) const TRASH: &str = "trash-";
+
+/// Bytes hashed at a time.
+const HASH_PIECE_BYTES: usize = 1 << 20;
 
 /// What a file in `ingest/` is, by its extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,10 +101,24 @@ pub(crate) fn open_partial(path: &Path) -> Result<(File, u64)> {
     Ok((file, length))
 }
 
-/// Moves finished content into place and marks it as still without a row. Replaces what is there.
-pub(crate) fn put_in_place(home: &Home, content: Content, finished: &Path) -> Result<()> {
+/// Marks content as in place, or about to be, while its row is still to come. For the blob of a layer, `diff_id` is what it
+/// has been proven to unpack to, so that a pull that ends before its rows are written need not prove it again.
+pub(crate) fn mark(home: &Home, content: Content, diff_id: Option<&DiffId>) -> Result<()> {
     let mark = unfinished(home, content, Unfinished::Made);
-    File::create(&mark).map_err(|error| Error::io("make", &mark, error))?;
+    let text = diff_id.map(ToString::to_string).unwrap_or_default();
+    fs::write(&mark, text).map_err(|error| Error::io("write", &mark, error))
+}
+
+/// Returns whether a mark says that the blob `digest` of `size` bytes unpacks to `diff_id`.
+pub(crate) fn is_marked(home: &Home, digest: &Digest, size: u64, diff_id: &DiffId) -> bool {
+    let content = Content::Blob(*digest);
+    let marked = fs::read(unfinished(home, content, Unfinished::Made));
+    marked.is_ok_and(|text| text == diff_id.to_string().as_bytes())
+        && fs::metadata(place(home, content)).is_ok_and(|metadata| metadata.len() == size)
+}
+
+/// Moves finished content, which has been marked, into place. Replaces what is there.
+pub(crate) fn put_in_place(home: &Home, content: Content, finished: &Path) -> Result<()> {
     let target = place(home, content);
     if matches!(content, Content::Layer(_)) {
         sync_directory(finished)?;
@@ -118,6 +137,7 @@ pub(crate) fn put_document(home: &Home, digest: &Digest, bytes: &[u8]) -> Result
         file.sync_data()
     };
     write().map_err(|error| Error::io("write", &path, error))?;
+    mark(home, Content::Blob(*digest), None)?;
     put_in_place(home, Content::Blob(*digest), &path)
 }
 
@@ -211,4 +231,22 @@ pub(crate) fn check_free_space(home: &Home, needed: u64, reserve: u64) -> Result
             reserve >> 20
         ),
     ))
+}
+
+/// Returns digest and length of a file.
+pub(crate) fn hash(path: &Path) -> Result<(Digest, u64)> {
+    let failed = |error| Error::io("read", path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let (mut hash, mut length, mut piece) = (Sha256::new(), 0, vec![0; HASH_PIECE_BYTES]);
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok((Digest::from_bytes(hash.finalize().into()), length)),
+            Ok(count) => {
+                hash.update(&piece[..count]);
+                length += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
 }

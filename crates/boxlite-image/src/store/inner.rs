@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use boxlite_rootfs::LayerSummary;
 use boxlite_state::Database;
@@ -21,8 +21,9 @@ use crate::{ImageName, ImageOptions, Reference};
 
 /// How stale `last_used_at` may become before a use is written down; it saves a durable write for each start of a box.
 const USE_GRANULARITY_SECONDS: i64 = 60;
-/// How long a commit waits for whoever is deleting the very content it needs.
-const DOCUMENT_ATTEMPTS: u32 = 1000;
+/// How often, and at what distance, a commit looks whether whoever is writing or deleting the same document is done.
+const DOCUMENT_ATTEMPTS: u32 = 10_000;
+const DOCUMENT_PAUSE: Duration = Duration::from_millis(1);
 
 /// The parts of a store.
 pub(crate) struct Inner {
@@ -134,7 +135,7 @@ impl Inner {
                 files::put_document(&self.home, digest, bytes)?;
                 continue;
             }
-            std::thread::yield_now();
+            std::thread::sleep(DOCUMENT_PAUSE);
         }
         Err(Error::new(
             ErrorCode::Storage,
@@ -201,6 +202,7 @@ impl Inner {
             }
         }
         made();
+        files::mark(&self.home, content, None)?;
         files::put_in_place(&self.home, content, &temporary)
     }
 }

@@ -4,7 +4,7 @@
 //! nobody deletes what a row is about to point at. What it made is known, so that a pull that turns out to be of a bad
 //! image can take it all back.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::locks::{Content, LockGuard};
 
@@ -16,14 +16,14 @@ pub(crate) struct Leases {
 
 #[derive(Default)]
 struct State {
-    guards: Vec<LockGuard>,
+    guards: Vec<Arc<LockGuard>>,
     made: Vec<Content>,
 }
 
 impl Leases {
     /// Holds a lock until the leases are let go.
-    pub(crate) fn hold(&self, guard: LockGuard) {
-        self.lock().guards.push(guard);
+    pub(crate) fn hold(&self, guard: impl Into<Arc<LockGuard>>) {
+        self.lock().guards.push(guard.into());
     }
 
     /// Remembers that the pull puts `content` in place; called before it does.

@@ -3,7 +3,7 @@
 //! Documents first, all checks that need no layer, then the layers in parallel, the merge, and one transaction. Until
 //! that transaction nothing but unreferenced files has changed; after it everything it points at is durable.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -351,9 +351,9 @@ impl Pull {
     ) -> Result<HashMap<DiffId, LayerReady>> {
         let cancel = self.cancel.child_token();
         let mut tasks = JoinSet::new();
-        let mut begun = HashMap::new();
+        let mut begun = HashSet::new();
         for (layer, diff_id) in manifest.layers.iter().zip(diff_ids) {
-            if begun.insert(*diff_id, ()).is_some() {
+            if !begun.insert((layer.descriptor.digest, layer.descriptor.size, *diff_id)) {
                 continue;
             }
             let task = LayerTask {

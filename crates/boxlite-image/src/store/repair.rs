@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use boxlite_types::{Error, Finding, Result};
+use boxlite_types::{Finding, Result};
 
 use super::Inner;
 use super::check::{Examination, Fault};
@@ -115,7 +115,7 @@ impl Inner {
             file,
             path,
             held_bytes: info.size_bytes,
-            directory: directory.clone(),
+            directory: Some(directory.clone()),
             limits: self.options.layer_limits.clone(),
             locks: vec![guard.clone(), Arc::new(blob_guard)],
         })?;
@@ -149,8 +149,8 @@ impl Inner {
         let indexes = held.into_iter().filter_map(|held| held.index_digest).map(Content::Blob);
         for content in image.content().into_iter().chain(indexes) {
             if files::is_present(&self.home, content) {
-                let mark = files::unfinished(&self.home, content, Unfinished::Made);
-                File::create(&mark).map_err(|error| Error::io("make", &mark, error))?;
+                let layer = image.layers.iter().find(|layer| Content::Blob(layer.info.digest) == content);
+                files::mark(&self.home, content, layer.map(|layer| &layer.info.diff_id))?;
             }
         }
         self.database.write(|transaction| rows::forget_image(transaction, &image.id))

@@ -215,6 +215,15 @@ pub(crate) fn layer_numbers(connection: &Connection, diff_id: &Digest) -> Sql<Op
         .optional()
 }
 
+/// Returns whether an image has the blob `digest` of `size` bytes as the layer `diff_id`: then that has been verified.
+pub(crate) fn is_proven(connection: &Connection, digest: &Digest, size: u64, diff_id: &Digest) -> Sql<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM image_layers WHERE digest = ?1 AND size_bytes = ?2 AND diff_id = ?3)",
+        )?
+        .query_row(params![digest.to_string(), size, diff_id.to_string()], |row| row.get(0))
+}
+
 /// Returns whether some row needs `content`.
 pub(crate) fn is_needed(connection: &Connection, content: Content) -> Sql<bool> {
     let (statement, digest) = match content {
