@@ -210,3 +210,71 @@ impl Arguments {
         Ok(self.pair(option, value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    fn spec() -> MachineSpec {
+        MachineSpec {
+            qemu: "/usr/bin/qemu".into(),
+            accelerator: Accelerator::Tcg,
+            kernel: "/home/kernels/6.1/vmlinux".into(),
+            kernel_release: "6.1".into(),
+            initramfs: "/home/kernels/6.1/initramfs/aa".into(),
+            tsc_khz: 2_000_000,
+            cpus: 1,
+            memory_mib: 128,
+            template: None,
+        }
+    }
+
+    fn text(memory: &Memory) -> Vec<String> {
+        let arguments = arguments(&spec(), Path::new("/boxes/a/disk"), memory).unwrap();
+        arguments.into_iter().map(|argument| argument.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_restored_machine_differs_from_its_template_in_nothing_but_its_memory() {
+        let recorded = text(&Memory::Recorded("/templates/t/memory".into()));
+        let restored = text(&Memory::Restored("/templates/t".into()));
+        let only = |these: &[String], others: &[String]| -> Vec<String> {
+            these.iter().filter(|argument| !others.contains(argument)).cloned().collect()
+        };
+        let memory = |share: &str| {
+            format!("memory-backend-file,id=memory,size=128M,share={share},mem-path=/templates/t/memory")
+        };
+        assert_eq!(only(&recorded, &restored), [memory("on")]);
+        assert_eq!(only(&restored, &recorded), [memory("off"), "-incoming".into(), "defer".into()]);
+    }
+
+    #[test]
+    fn a_restored_machine_may_write_its_own_disk_and_nothing_of_its_template() {
+        let disk = Path::new("/boxes/a/disk");
+        let (command, _channels) =
+            vmm_command(&spec(), disk, &Memory::Restored("/templates/t".into())).unwrap();
+        assert_eq!(command.writable, [disk]);
+        assert_eq!(command.copy_on_write, [Path::new("/templates/t/memory")]);
+        assert!(command.readable.contains(&"/home/kernels/6.1/vmlinux".into()));
+        assert_eq!(command.files.len(), 3);
+    }
+
+    #[test]
+    fn paths_survive_the_option_syntax_or_are_refused() {
+        let check = |path: &[u8], expect: Option<&str>| {
+            let path = Path::new(std::ffi::OsStr::from_bytes(path));
+            let found = arguments(&spec(), path, &Memory::Fresh);
+            match expect {
+                Some(filename) => assert!(found.unwrap().iter().any(|argument| {
+                    argument.to_str().is_some_and(|text| text.ends_with(&format!("file.filename={filename}")))
+                })),
+                None => assert_eq!(found.unwrap_err().code(), ErrorCode::InvalidArgument),
+            }
+        };
+        check(b"/a/disk", Some("/a/disk"));
+        check(b"/a, b/disk=1", Some("/a,, b/disk=1"));
+        check(b"/\xff/disk", None);
+    }
+}
