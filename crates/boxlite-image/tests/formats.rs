@@ -177,6 +177,18 @@ async fn a_manifest_need_not_say_its_media_type() {
 }
 
 #[tokio::test]
+async fn a_registry_need_not_say_more_than_the_bytes() {
+    let artifact = Image::new([Layer::from_entries(entries())]).build();
+    let (registry, reference) = serve(&artifact);
+    let bare = Rule::on(Target::Any)
+        .with(Fault::NoHeader("Content-Type"))
+        .with(Fault::NoHeader("Docker-Content-Digest"));
+    registry.script(bare.with(Fault::NoHeader("Accept-Ranges")).with(Fault::UntilClose));
+    let home = TestHome::new();
+    assert_eq!(pull(&home.store(), &reference).await.id, artifact.digest());
+}
+
+#[tokio::test]
 async fn a_manifest_may_be_formatted_in_any_way_and_is_kept_so() {
     let built = Image::new([Layer::from_entries([Entry::file("a", "1")])]).build();
     let pretty = serde_json::to_string_pretty(&built.json()).unwrap() + "\n\n";
@@ -192,6 +204,9 @@ async fn valid_layers_that_are_odd() {
     // Blocks of zeros to a full record, as GNU tar writes them.
     let padded = [boxlite_testkit::images::tar(&entries()), vec![0; 9216]].concat();
     check_pulls(&Image::new([packed(&padded)]).build()).await;
+    // What `git archive` puts in front: a pax header for all entries.
+    let global = Entry::new(b'g', "pax_global_header").data("19 comment=abcdefg\n");
+    check_pulls(&Image::new([Layer::from_entries([global, Entry::file("a", "1")])]).build()).await;
     // One layer twice.
     let layer = Layer::from_entries(entries());
     check_pulls(&Image::new([layer.clone(), layer.clone()]).build()).await;
@@ -206,6 +221,39 @@ async fn valid_layers_that_are_odd() {
     let linked = Image::new([layer])
         .edit_manifest(|manifest| manifest["layers"][0]["urls"] = serde_json::json!(["http://127.0.0.1:1/"]));
     check_pulls(&linked.build()).await;
+}
+
+/// A gzip header with every optional field (RFC 1952, 2.3), before the deflated data and trailer of an honest one.
+fn gzip_with_every_field(data: &[u8]) -> Vec<u8> {
+    let packed = Compression::Gzip.pack(data);
+    let mut header = vec![0x1f, 0x8b, 8, 0b0001_1110, 0, 0, 0, 0, 0, 255];
+    header.extend([4, 0, b'e', b'x', b't', b'!']);
+    header.extend(b"layer.tar\0a comment\0");
+    let mut checksum = flate2::Crc::new();
+    checksum.update(&header);
+    header.extend((checksum.sum() as u16).to_le_bytes());
+    [header, packed[10..].to_vec()].concat()
+}
+
+#[tokio::test]
+async fn gzip_headers_with_every_field_are_read() {
+    let tar = boxlite_testkit::images::tar(&entries());
+    let blob = gzip_with_every_field(&tar);
+    let layer = Layer::from_blob(blob.clone(), boxlite_testkit::images::sha256(&tar), Compression::Gzip);
+    check_pulls(&Image::new([layer]).build()).await;
+    let twice = [&gzip_with_every_field(&tar[..1000])[..], &gzip_with_every_field(&tar[1000..])].concat();
+    let layer = Layer::from_blob(twice, boxlite_testkit::images::sha256(&tar), Compression::Gzip);
+    check_pulls(&Image::new([layer]).build()).await;
+}
+
+#[tokio::test]
+async fn a_layer_that_the_server_calls_encoded_is_taken_as_it_is() {
+    let artifact = Image::new([Layer::from_entries(entries())]).build();
+    let (registry, reference) = serve(&artifact);
+    registry.script(Rule::on(Target::Blobs).with(Fault::Header("Content-Encoding", "gzip".into())));
+    let home = TestHome::new();
+    assert_eq!(pull(&home.store(), &reference).await.id, artifact.digest());
+    check_stored(&home, &artifact);
 }
 
 #[tokio::test]

@@ -226,3 +226,21 @@ async fn no_credentials_are_sent_before_they_are_asked_for() {
     pull(&home.store_with(with_auth(&home, &registry, basic("ann", "secret"))), &reference, &artifact).await;
     assert!(registry.requests().iter().all(|request| request.authorization().is_none()));
 }
+
+#[tokio::test]
+async fn what_a_token_says_of_its_life_is_not_believed_blindly() {
+    for seconds in [0, 1, u64::MAX] {
+        let artifact = image(2);
+        let (registry, reference) = serve(&artifact);
+        let tokens = Tokens::new().anonymous().expires_in(seconds);
+        registry.require(Auth::bearer(&tokens));
+        let home = TestHome::new();
+        pull(&home.store(), &reference, &artifact).await;
+        // At worst one for each request.
+        assert!(
+            tokens.issued() <= registry.requests_for(&Target::Any).len(),
+            "{seconds}: {}",
+            tokens.issued()
+        );
+    }
+}

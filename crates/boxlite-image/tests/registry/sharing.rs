@@ -1,8 +1,9 @@
 use boxlite_image::{ImageStore, PullOptions};
-use boxlite_testkit::images::{Entry, Image, Layer};
-use boxlite_testkit::registry::{Fault, Gate, Rule, Target};
-use boxlite_types::{ErrorCode, PullPolicy};
+use boxlite_testkit::images::{Artifact, Compression, Entry, Image, Layer, library_like};
+use boxlite_testkit::registry::{Fault, Gate, Registry, Rule, Target};
+use boxlite_types::{Digest, ErrorCode, PullEvent, PullPolicy, PulledImage};
 use futures::future::join_all;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{blob, image, pull, serve, summary};
@@ -42,7 +43,7 @@ async fn twenty_pulls_from_four_stores_on_one_home_download_each_layer_once() {
 
 #[tokio::test]
 async fn two_images_that_share_a_layer_download_it_once() {
-    let base = Layer::from_entries([Entry::file("base", boxlite_testkit::images::library_like(100_000, 1))]);
+    let base = Layer::from_entries([Entry::file("base", library_like(100_000, 1))]);
     let one = Image::new([base.clone(), Layer::from_entries([Entry::file("one", "1")])]).build();
     let two = Image::new([base.clone(), Layer::from_entries([Entry::file("two", "2")])]).build();
     let (registry, reference) = serve(&one);
@@ -77,7 +78,7 @@ async fn a_derived_image_costs_its_own_layer() {
             let blob = artifact.blob(&artifact.layer_digest(number));
             let mut tar = Vec::new();
             std::io::copy(&mut flate2::read::GzDecoder::new(&blob[..]), &mut tar).unwrap();
-            Layer::from_tar(&tar, boxlite_testkit::images::Compression::Gzip)
+            Layer::from_tar(&tar, Compression::Gzip)
         })
         .collect();
     let derived = Image::new(base).layer(top.clone()).build();
@@ -107,7 +108,7 @@ async fn a_follower_takes_over_from_a_leader_that_was_cancelled() {
     gate.reached().await;
     let (waits, mut waiting) = tokio::sync::watch::channel(false);
     let progress = move |event| {
-        if matches!(event, boxlite_types::PullEvent::LayerWaiting { .. }) {
+        if matches!(event, PullEvent::LayerWaiting { .. }) {
             waits.send_replace(true);
         }
     };
@@ -141,4 +142,102 @@ async fn the_policy_says_when_the_registry_is_asked() {
     registry.push("library/app", "1", &newer);
     assert_eq!(store.pull(&reference, with(PullPolicy::Missing)).await.unwrap().id, artifact.digest());
     assert_eq!(store.pull(&reference, with(PullPolicy::Always)).await.unwrap().id, newer.digest());
+}
+
+/// A good and a bad image over the same base, at one registry; the layers on top can be held.
+struct Rivals {
+    registry: Registry,
+    good: Artifact,
+    bad: Artifact,
+    base: Digest,
+}
+
+impl Rivals {
+    fn new() -> Self {
+        let base = Layer::from_entries([Entry::file("base", library_like(100_000, 1))]);
+        let good = Layer::from_entries([Entry::file("good", library_like(50_000, 2))]);
+        let lying = Layer::from_blob(good.blob.slice(..5000), base.diff_id, Compression::Gzip);
+        let digest = base.digest();
+        let (good, bad) = (Image::new([base.clone(), good]).build(), Image::new([base, lying]).build());
+        let registry = Registry::start();
+        registry.push("library/good", "1", &good);
+        registry.push("library/bad", "1", &bad);
+        Rivals { registry, good, bad, base: digest }
+    }
+
+    /// Stops the download of the layer on top of an image.
+    fn hold(&self, artifact: &Artifact) -> Gate {
+        let gate = Gate::new();
+        let top = Target::Blob(artifact.layer_digest(1));
+        self.registry.script(Rule::on(top).with(Fault::HoldAfter(100, gate.clone())));
+        gate
+    }
+
+    /// Starts a pull, and returns once it has come to the gate and is done with the base.
+    async fn start(
+        &self,
+        store: &ImageStore,
+        name: &str,
+        gate: &Gate,
+    ) -> JoinHandle<boxlite_types::Result<PulledImage>> {
+        let (done, mut based) = tokio::sync::watch::channel(false);
+        let base = self.base;
+        let progress = move |event| {
+            let (PullEvent::LayerDone { digest } | PullEvent::LayerCached { digest }) = event else { return };
+            if digest == base {
+                done.send_replace(true);
+            }
+        };
+        let options = PullOptions { progress: Some(std::sync::Arc::new(progress)), ..PullOptions::default() };
+        let (store, reference) = (store.clone(), self.registry.reference(&format!("library/{name}:1")));
+        let pulling = tokio::spawn(async move { store.pull(&reference, options).await });
+        gate.reached().await;
+        based.wait_for(|based| *based).await.unwrap();
+        pulling
+    }
+
+    async fn check_good(&self, home: &TestHome, pulled: boxlite_types::Result<PulledImage>) {
+        assert_eq!(pulled.unwrap().id, self.good.digest());
+        let report = home.store().check(false).await.unwrap();
+        assert!(report.findings.is_empty(), "{:?}", report.findings);
+        assert_eq!(home.locked(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_bad_image_does_not_take_away_what_a_pull_in_flight_relies_on() {
+    // The good pull has brought the base in; the bad one finds it there.
+    let (home, rivals) = (TestHome::new(), Rivals::new());
+    let gate = rivals.hold(&rivals.good);
+    let good = rivals.start(&home.store(), "good", &gate).await;
+    let error = home.store().pull(&rivals.registry.reference("library/bad:1"), PullOptions::default()).await;
+    error.unwrap_err();
+    gate.open();
+    rivals.check_good(&home, good.await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_bad_image_does_not_take_back_a_layer_that_another_pull_has_found() {
+    // The bad pull has brought the base in; the good one finds it there, and is not done when the bad one fails.
+    let (home, rivals) = (TestHome::new(), Rivals::new());
+    let (bad_gate, good_gate) = (rivals.hold(&rivals.bad), rivals.hold(&rivals.good));
+    let bad = rivals.start(&home.store(), "bad", &bad_gate).await;
+    let good = rivals.start(&home.store(), "good", &good_gate).await;
+    bad_gate.open();
+    bad.await.unwrap().unwrap_err();
+    good_gate.open();
+    rivals.check_good(&home, good.await.unwrap()).await;
+    assert_eq!(blob(&rivals.registry, rivals.base).len(), 1);
+}
+
+#[tokio::test]
+async fn a_bad_image_does_not_take_back_a_layer_that_an_image_has_come_to_use() {
+    // The bad pull has brought the base in; the good one is done before the bad one fails.
+    let (home, rivals) = (TestHome::new(), Rivals::new());
+    let gate = rivals.hold(&rivals.bad);
+    let bad = rivals.start(&home.store(), "bad", &gate).await;
+    let good = home.store().pull(&rivals.registry.reference("library/good:1"), PullOptions::default()).await;
+    gate.open();
+    bad.await.unwrap().unwrap_err();
+    rivals.check_good(&home, good).await;
 }
