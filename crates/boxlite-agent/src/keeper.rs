@@ -218,7 +218,7 @@ fn empty_set() -> libc::sigset_t {
     }
 }
 
-fn close_all_but(kept: &mut Vec<RawFd>) {
+fn close_all_but(kept: &mut [RawFd]) {
     kept.sort_unstable();
     let mut first = 3;
     for fd in kept.iter().copied().chain([RawFd::MAX]) {
