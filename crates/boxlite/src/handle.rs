@@ -98,6 +98,20 @@ impl BoxHandle {
         .await
     }
 
+    /// Makes the box one that outlives the process that starts it, from its next start on. One that runs keeps the owner
+    /// it has until it stops.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn detach(&self) -> Result<()> {
+        let id = self.id.clone();
+        run(&self.gate, "box.detach", |work| async move {
+            let core: Arc<Core> = Arc::clone(&work);
+            work.blocking(move || core.boxes.detach(&id)).await
+        })
+        .await
+    }
+
     /// Stops the box if it runs, and starts it.
     ///
     /// # Errors

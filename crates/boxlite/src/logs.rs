@@ -157,6 +157,11 @@ fn keep_last_lines(records: &mut VecDeque<LogRecord>, lines: usize) -> usize {
             if records[index].bytes[at] == b'\n' && !last {
                 ends += 1;
                 if ends == lines {
+                    // The wanted lines begin behind this end of line, which may be the end of its record.
+                    if at + 1 == records[index].bytes.len() {
+                        records.drain(..=index);
+                        return 0;
+                    }
                     records.drain(..index);
                     records[0].bytes.drain(..=at);
                     return at + 1;
@@ -182,6 +187,7 @@ mod tests {
             };
             let mut kept: VecDeque<_> = records.iter().map(record).collect();
             keep_last_lines(&mut kept, lines);
+            assert!(kept.iter().all(|record| !record.bytes.is_empty()), "{records:?} {lines}");
             let text: Vec<u8> = kept.into_iter().flat_map(|record| record.bytes).collect();
             assert_eq!(String::from_utf8(text).unwrap(), expect, "{records:?} {lines}");
         };

@@ -189,6 +189,19 @@ impl Table {
         })
     }
 
+    /// Makes the box one that outlives whoever starts it, from its next start on.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn detach(&self, id: &BoxId) -> Result<()> {
+        self.step(id, |connection, mut row| {
+            row.info.spec.detach = true;
+            let spec = json(&row.info.spec);
+            connection.execute("UPDATE boxes SET spec = ?2 WHERE id = ?1", params![id.as_str(), spec])?;
+            Ok(Ok(()))
+        })
+    }
+
     /// running → stopping; nothing from any other state.
     pub fn begin_stop(&self, id: &BoxId) -> Result<()> {
         self.database.write(|transaction| {
