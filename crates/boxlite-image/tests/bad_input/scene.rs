@@ -30,6 +30,16 @@ pub struct Case {
     pub setup: fn(&Scene) -> Bad,
 }
 
+/// Writes a line of the table: what is bad, how the pull has to fail, what the message has to say, how it comes about.
+pub const fn case(
+    name: &'static str,
+    expect: ErrorCode,
+    says: &'static [&'static str],
+    setup: fn(&Scene) -> Bad,
+) -> Case {
+    Case { name, expect, says, setup }
+}
+
 /// What is there before the bad thing comes.
 pub struct Scene {
     pub registry: Registry,
