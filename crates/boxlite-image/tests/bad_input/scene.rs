@@ -1,6 +1,7 @@
 //! One bad thing, and what has to be true after it: the right error, a home as before, and a store that still works.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use boxlite_image::{ImageOptions, PullOptions};
@@ -101,16 +102,21 @@ impl Bad {
 
 impl Scene {
     fn new() -> Self {
-        let base = Layer::from_entries([
-            Entry::directory("etc"),
-            Entry::file("etc/os-release", "ID=test\n"),
-            Entry::directory("usr"),
-            Entry::file("usr/library", library_like(40_000, 1)),
-        ]);
-        let top = Layer::from_entries([
-            Entry::file("usr/top", library_like(200_000, 2)),
-            Entry::symlink("usr/link", "../etc/os-release"),
-        ]);
+        // Made once: compressing would else be most of what a case costs.
+        static LAYERS: LazyLock<[Layer; 2]> = LazyLock::new(|| {
+            let base = [
+                Entry::directory("etc"),
+                Entry::file("etc/os-release", "ID=test\n"),
+                Entry::directory("usr"),
+                Entry::file("usr/library", library_like(40_000, 1)),
+            ];
+            let top = [
+                Entry::file("usr/top", library_like(200_000, 2)),
+                Entry::symlink("usr/link", "../etc/os-release"),
+            ];
+            [Layer::from_entries(base), Layer::from_entries(top)]
+        });
+        let [base, top] = LAYERS.clone();
         Scene { registry: Registry::start(), elsewhere: Registry::start(), base, top }
     }
 
