@@ -8,6 +8,8 @@ mod blank;
 mod common;
 #[path = "machine/kernel.rs"]
 mod kernel;
+#[path = "machine/nested.rs"]
+mod nested;
 #[path = "machine/restore.rs"]
 mod restore;
 #[path = "machine/template.rs"]

@@ -18,7 +18,7 @@ use super::process::Spawn;
 const DEVICE: &str = "/dev/kvm";
 
 /// Longest time a guest may take to come up with hardware virtualisation: it takes half a second, ten times that nested.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(8);
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Memory of the guest that tries it, in MiB.
 pub(super) const PROBE_MEMORY_MIB: u32 = 256;
@@ -58,7 +58,7 @@ pub fn known(home: &Home, kernel_release: &str, qemu_version: &str) -> Verdict {
     }
 }
 
-/// Runs a guest of `spec` on hardware virtualisation and remembers what came of it.
+/// Runs a guest of `spec` on hardware virtualisation and remembers what came of it within `timeout`.
 ///
 /// # Errors
 /// `Storage` if that cannot be remembered. A guest that does not come up is no error.
@@ -66,6 +66,7 @@ pub fn probe(
     home: &Home,
     spec: &MachineSpec,
     qemu_version: &str,
+    timeout: Duration,
     spawn: &dyn Spawn,
     serve_image: ServeImage<'_>,
 ) -> Result<()> {
@@ -86,11 +87,11 @@ pub fn probe(
     fs::File::create(&disk)
         .and_then(|file| file.set_len(DISK_BYTES))
         .map_err(|source| Error::io("create", &disk, source))?;
-    let deadline = Instant::now() + PROBE_TIMEOUT;
+    let deadline = Instant::now() + timeout;
     let reason = match boot::attempt(&spec, &disk, &Memory::Fresh, spawn, serve_image, deadline) {
         Ok(_) => String::new(),
         Err(error) if error.code() == ErrorCode::Timeout => {
-            format!("a guest on it did not come up within {} s", PROBE_TIMEOUT.as_secs())
+            format!("a guest on it did not come up within {} s", timeout.as_secs())
         }
         Err(error) => format!("no guest comes up on it: {}", error.message()),
     };

@@ -46,7 +46,10 @@ impl Task {
     pub fn run(&self, spawn: &dyn Spawn, serve_image: ServeImage<'_>) -> Result<()> {
         let home = Home::new(&self.home);
         match &self.kind {
-            TaskKind::Probe => accelerator::probe(&home, &self.spec, &self.qemu_version, spawn, serve_image),
+            TaskKind::Probe => {
+                let timeout = accelerator::PROBE_TIMEOUT;
+                accelerator::probe(&home, &self.spec, &self.qemu_version, timeout, spawn, serve_image)
+            }
             TaskKind::Template { directory } => {
                 template::make(directory, &self.spec, &self.qemu_version, spawn, serve_image)
             }
