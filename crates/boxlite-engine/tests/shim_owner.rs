@@ -46,8 +46,11 @@ impl Owner {
             .args(["--exact", "owner_process", "--ignored", "--nocapture"])
             .env("BOXLITE_TEST_BOX", &vm_box.directory)
             .env("BOXLITE_TEST_SHIM", shim)
+            .env("BOXLITE_TEST_AGENT", common::agent())
+            .env("BOXLITE_TEST_ROOT", &vm::root().extents[0].path)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         if detach {
             command.env("BOXLITE_TEST_DETACH", "1");
         }
@@ -109,46 +112,44 @@ async fn a_detached_machine_is_found_again_by_whoever_comes_next() {
 
 #[tokio::test]
 async fn an_owner_or_shim_killed_at_any_stage_of_a_start_leaves_nothing_running() {
-    for shim_dies in [false, true] {
-        for stage in ["Shim false", "Shim true", "Machine false", "Machine true", "Root false", "Root true"] {
-            for detach in [false, true] {
-                let vm_box = prepared().await;
-                // A shim of its own, to be told from those of other tests before it has said anything.
-                let own_shim = vm_box.directory.join("shim");
-                std::fs::copy(common::SHIM, &own_shim).unwrap();
-                let mut owner = Owner::new(&vm_box, detach, &own_shim);
-                owner.hears(stage);
-                let shim = supervisor(&vm_box.directory).unwrap();
-                match shim {
-                    Some(shim) if shim_dies => kill(shim.pid),
-                    _ => {}
-                }
-                owner.kill();
-                // One that was ready just then may be detached for good; it is adopted, and not left over.
-                if let Some(session) = patiently(connect(&vm_box.directory)).await.unwrap() {
-                    assert!(detach, "{stage}");
-                    patiently(session.shim(ShimRequest::Kill)).await.unwrap();
-                }
-                patiently(ended(&own_shim)).await;
-                patiently(vm_box.disk_closed()).await;
-                vm::engine().reap(&vm_box.directory).await.unwrap();
-                for name in ["shim.sock", "shim.json"] {
-                    assert!(!vm_box.directory.join(name).exists(), "{name} is left at {stage}");
-                }
+    for stage in ["Shim false", "Shim true", "Machine false", "Machine true", "Root false", "Root true"] {
+        for (shim_dies, detach) in [(false, false), (false, true), (true, false)] {
+            let vm_box = prepared().await;
+            // A shim of its own, to be told from those of other tests before it has said anything.
+            let own_shim = vm_box.directory.join("shim");
+            std::fs::copy(common::SHIM, &own_shim).unwrap();
+            let mut owner = Owner::new(&vm_box, detach, &own_shim);
+            owner.hears(stage);
+            match supervisor(&vm_box.directory).unwrap() {
+                Some(shim) if shim_dies => kill(shim.pid),
+                _ => {}
+            }
+            let group = owner.child.id();
+            owner.kill();
+            // One that was ready just then is detached for good: it is found again, and not left over.
+            if detach && let Some(session) = patiently(connect(&vm_box.directory)).await.unwrap() {
+                patiently(session.shim(ShimRequest::Kill)).await.unwrap();
+            }
+            patiently(ended(group, &own_shim)).await;
+            patiently(vm_box.disk_closed()).await;
+            vm::engine().reap(&vm_box.directory).await.unwrap();
+            for name in ["shim.sock", "shim.json"] {
+                assert!(!vm_box.directory.join(name).exists(), "{name} is left at {stage}");
             }
         }
     }
 }
 
-/// Waits until no process runs a program.
-async fn ended(program: &Path) {
-    let runs = || {
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let mut programs =
-            processes.filter_map(|process| std::fs::read_link(process.path().join("exe")).ok());
-        programs.any(|found| found == program)
+/// Waits until no process is left of a process group, and none that has left it to run a program.
+async fn ended(group: u32, program: &Path) {
+    let processes = || std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+    // Field 5 of `/proc/<pid>/stat`, counted behind the name in parentheses.
+    let group_of = |process: PathBuf| -> Option<u32> {
+        let stat = std::fs::read_to_string(process.join("stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(2)?.parse().ok()
     };
-    while runs() {
+    // In this order: what is started is of the group first.
+    while processes().any(|process| group_of(process) == Some(group)) || common::is_run(program) {
         tokio::task::yield_now().await;
     }
 }

@@ -222,3 +222,19 @@ async fn a_start_reports_its_stages() {
     stop(&session).await;
     assert_eq!(reap(&vm_box.directory).unwrap().unwrap().code, 0);
 }
+
+#[tokio::test]
+async fn ten_machines_started_at_once_all_run() {
+    let engine = std::sync::Arc::new(engine());
+    engine.prepare(&VmBox::new().resources, std::sync::Arc::new(|_, _| {})).await.unwrap();
+    let mut started = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let engine = engine.clone();
+        started.spawn(async move {
+            let vm_box = VmBox::new();
+            let session = vm_box.start(&engine).await;
+            assert_eq!(output(&session, "hostname").await, format!("{}\n", vm_box.id));
+        });
+    }
+    assert_eq!(started.join_all().await.len(), 10);
+}

@@ -180,3 +180,10 @@ pub async fn output(session: &Session, script: &str) -> String {
     assert!(status.success(), "`{script}`: {status:?}: {}", String::from_utf8_lossy(&complaint));
     String::from_utf8(bytes).unwrap()
 }
+
+/// Whether any process runs a program.
+pub fn is_run(program: &Path) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut programs = processes.filter_map(|process| std::fs::read_link(process.path().join("exe")).ok());
+    programs.any(|found| found == program)
+}
