@@ -229,6 +229,8 @@ fn metadata() -> Vec<Stack> {
                 directory("x4").xattr("user.a", "1").xattr("user.long", "v".repeat(3000)),
                 file("x5", "with a tail").xattr("user.long", "w".repeat(3900)),
                 Entry::symlink("x6", "target").xattr("trusted.t", "4").modified(2),
+                // An empty value means "no such record" in PAX, so this sets nothing.
+                file("x7", "x").xattr("user.empty", ""),
             ],
         ),
         on_base(

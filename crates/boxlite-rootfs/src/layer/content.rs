@@ -2,6 +2,7 @@
 
 use boxlite_types::{Error, ErrorCode, Result};
 
+use super::checksum;
 use super::data::{BLOCK_BYTES, DataWriter};
 use super::record::{ChunkRun, Content};
 use crate::tar::DataRange;
@@ -196,13 +197,7 @@ impl ChunkWriter<'_> {
     }
 
     fn zeros(&mut self, count: u64) -> Result<()> {
-        let mut left = count;
-        while left > 0 {
-            let step = left.min(BLOCK_BYTES);
-            *self.checksum =
-                crc32c::crc32c_append(*self.checksum, &[0; BLOCK_BYTES as usize][..step as usize]);
-            left -= step;
-        }
+        *self.checksum = checksum::with_zeros(*self.checksum, count);
         self.data.append_zeros(count)
     }
 }

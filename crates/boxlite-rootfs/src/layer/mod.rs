@@ -3,6 +3,7 @@
 //! A layer is converted alone, knowing nothing of the layers below it: whiteouts, links and symbolic links in paths are
 //! recorded as they stand and get their meaning when layers are merged ([`crate::tree`]).
 
+mod checksum;
 mod content;
 mod data;
 mod index;

@@ -114,7 +114,6 @@ impl<'i> Tree<'i> {
         if self.directory(inode).is_some() {
             return Err(bad("which is a directory"));
         }
-        // Removing the old name may have removed the directory itself only if that was its own parent; it never is.
         self.enter(directory, name, inode);
         Ok(())
     }
