@@ -131,6 +131,8 @@ async fn an_owner_or_shim_killed_at_any_stage_of_a_start_leaves_nothing_running(
                 patiently(session.shim(ShimRequest::Kill)).await.unwrap();
             }
             patiently(ended(group, &own_shim)).await;
+            // One that is just ending has no program any more, but still its lock.
+            patiently(vm_box.stopped()).await;
             patiently(vm_box.disk_closed()).await;
             vm::engine().reap(&vm_box.directory).await.unwrap();
             for name in ["shim.sock", "shim.json"] {
