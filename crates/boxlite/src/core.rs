@@ -5,16 +5,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use boxlite_engine::Engine;
+use boxlite_engine::{Engine, ProcessIdentity};
 use boxlite_image::ImageStore;
 use boxlite_state::Database;
-use boxlite_types::{Event, Home, Result};
+use boxlite_types::{BoxId, Event, Home, Result};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::EngineOptions;
-use crate::boxes::{Sessions, Table};
+use crate::boxes::{BoxRow, Sessions, Table};
 use crate::gate::stopped;
 use crate::operation::panicked;
 
@@ -91,6 +91,30 @@ impl Core {
             Err(error) if error.is_panic() => Err(panicked(error.into_panic())),
             Err(_) => Err(stopped()),
         }
+    }
+
+    /// Takes one step on the rows of the boxes, on a thread where it may wait for other writers.
+    pub async fn rows<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Table) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let table = self.boxes.clone();
+        self.blocking(move || step(&table)).await
+    }
+
+    /// Reads the row of one box.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn row(&self, id: &BoxId) -> Result<BoxRow> {
+        let id = id.clone();
+        self.rows(move |table| table.get(&id)).await
+    }
+
+    /// Asks the engine which process supervises a box.
+    pub async fn supervisor(&self, id: &BoxId) -> Result<Option<ProcessIdentity>> {
+        let (engine, directory) = (self.engine.clone(), self.home.box_directory(id));
+        self.blocking(move || engine.supervisor(&directory)).await
     }
 
     /// Tells whoever listens.

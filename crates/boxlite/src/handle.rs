@@ -54,7 +54,7 @@ impl BoxHandle {
     pub async fn info(&self) -> Result<BoxInfo> {
         let id = self.id.clone();
         run(&self.gate, "box.info", |work| async move {
-            let row = work.boxes.get(&id)?;
+            let row = work.row(&id).await?;
             Ok(work.cancellable(boxes::truth(&work, row)).await?.info)
         })
         .await
@@ -85,7 +85,7 @@ impl BoxHandle {
     pub async fn start_attached(&self) -> Result<Execution> {
         let (id, gate) = (self.id.clone(), self.gate.clone());
         run(&self.gate, "box.start", |work| async move {
-            if work.boxes.get(&id)?.info.spec.main.is_none() {
+            if work.row(&id).await?.info.spec.main.is_none() {
                 return Err(Error::new(ErrorCode::InvalidState, format!("box `{id}` has no main command"))
                     .with(Context::Box, id.as_str())
                     .hint("start it without attaching, and run commands in it with `exec`"));
@@ -324,7 +324,7 @@ impl BoxHandle {
     pub async fn logs(&self, options: LogOptions) -> Result<LogStream> {
         let (id, gate) = (self.id.clone(), self.gate.clone());
         run(&self.gate, "box.logs", |work| async move {
-            work.boxes.get(&id)?;
+            work.row(&id).await?;
             Ok(logs(&gate, &work, id, options))
         })
         .await

@@ -3,6 +3,7 @@
 //! The thread (`boxlite-keeper`) is made when the runtime is opened and owns its worker threads; it sleeps until somebody
 //! asks for the shutdown. So a shutdown never needs a thread it might not get, works from any executor and from none, and
 //! after a `fork` the child, which has no keeper, can neither run it nor drop the worker threads that it does not have.
+//! It keeps the time itself: the deadline holds even when every worker is stuck in a system call.
 //!
 //! 1. The gate closes, in the call itself. 2. Whatever is inside is cancelled; boxes that are not detached are stopped in
 //!    parallel, with most of the time there is. 3. When the gate is empty, or the deadline is there, what is left is settled
@@ -20,6 +21,7 @@ use tokio::sync::{oneshot, watch};
 use crate::boxes;
 use crate::core::Core;
 use crate::gate::Gate;
+use crate::threads::{Workers, block_on};
 
 /// Time kept back from the stopping of boxes, for killing those that do not stop.
 const KILL_RESERVE: Duration = Duration::from_millis(200);
@@ -45,7 +47,7 @@ impl Keeper {
     ///
     /// # Errors
     /// `ResourceExhausted` if there can be no more threads.
-    pub fn start(gate: Arc<Gate<Core>>, workers: tokio::runtime::Runtime) -> Result<Self> {
+    pub fn start(gate: Arc<Gate<Core>>, workers: Workers) -> Result<Self> {
         let deadline = watch::Sender::new(None);
         let receiver = deadline.subscribe();
         let (sender, outcome) = oneshot::channel();
@@ -93,34 +95,30 @@ impl Keeper {
     }
 }
 
-fn keep(
-    gate: &Arc<Gate<Core>>,
-    workers: tokio::runtime::Runtime,
-    mut deadline: watch::Receiver<Option<Instant>>,
-) -> usize {
-    let (given_up, database) = workers.block_on(async {
-        // An error means that the keeper was dropped without a request: the owner does not do that.
-        let _ = deadline.wait_for(|deadline| deadline.is_some()).await;
-        let core = gate.behind();
-        if let Some(core) = &core {
-            wind_down(gate, core, &deadline).await;
-        }
-        let given_up = gate.seal();
-        if let Some(core) = &core {
-            core.end_events();
-            core.sessions.clear();
-        }
-        (given_up, core.map(|core| core.database.clone()))
+fn keep(gate: &Arc<Gate<Core>>, workers: Workers, deadline: watch::Receiver<Option<Instant>>) -> usize {
+    let mut request = deadline.clone();
+    // An error means that the keeper was dropped without a request: its owner does not do that.
+    let _ = block_on(request.wait_for(|deadline| deadline.is_some()), || None);
+    let core = gate.behind();
+    if let Some(core) = &core {
+        let _timers = workers.handle().enter();
+        let _ = block_on(wind_down(gate, core, &deadline), || Some(left(&deadline)));
+    }
+    let given_up = gate.seal();
+    let database = core.map(|core| {
+        core.end_events();
+        core.sessions.clear();
+        core.database.clone()
     });
     // Tasks that are still there are dropped by this, and what they hold with them.
-    workers.shutdown_timeout(left(&deadline) + THREADS_GRACE);
+    workers.shut_down(left(&deadline) + THREADS_GRACE);
     if let Some(database) = database {
         close_database(database, left(&deadline) + DATABASE_GRACE);
     }
     given_up
 }
 
-/// Phase two: cancels, stops, waits; returns when the gate is empty and the boxes are gone, or at the deadline.
+/// Phase two: cancels, stops, waits; done when the gate is empty and the boxes are gone. Given up at the deadline.
 async fn wind_down(gate: &Arc<Gate<Core>>, core: &Arc<Core>, deadline: &watch::Receiver<Option<Instant>>) {
     core.token.cancel();
     let boxes = async {
@@ -138,9 +136,12 @@ async fn wind_down(gate: &Arc<Gate<Core>>, core: &Arc<Core>, deadline: &watch::R
         core.watchers.wait().await;
         core.images.settled().await;
     };
+    // A deadline that moves has to be looked at again.
+    let mut moved = deadline.clone();
+    let moving = async { while moved.changed().await.is_ok() {} };
     tokio::select! {
         () = everything => {}
-        () = reached(deadline.clone(), Duration::ZERO) => {}
+        () = moving => {}
     }
 }
 

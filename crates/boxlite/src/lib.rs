@@ -38,6 +38,7 @@ mod machine;
 mod operation;
 mod options;
 mod runtime;
+mod threads;
 mod upkeep;
 
 pub use archive::{ArchiveReader, CopyOptions};

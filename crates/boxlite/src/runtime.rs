@@ -1,10 +1,8 @@
 //! The open handle to a home.
 
-use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context as TaskContext, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use boxlite_image::ImageStore;
@@ -13,7 +11,6 @@ use boxlite_types::{
     BoxInfo, BoxSpec, BoxState, CheckReport, Error, ErrorCode, Home, Resources, Result, ResultExt,
     UsageReport,
 };
-use futures::FutureExt;
 
 use crate::boxes;
 use crate::bundled::BundledEngine;
@@ -21,15 +18,16 @@ use crate::core::Core;
 use crate::gate::Gate;
 use crate::keeper::Keeper;
 use crate::operation::run;
+use crate::threads::{Workers, block_on, on_worker_thread};
 use crate::{
     BoxHandle, DoctorReport, EventStream, Images, Kernels, Options, PrepareProgress, machine, upkeep,
 };
 
-/// Threads that run the work of a runtime. Two let a pull hash while it receives; what blocks has threads of its own.
-const WORKER_THREADS: usize = 2;
-
 /// Deadline of the shutdown that dropping the last handle means.
 const DROP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a shutdown may take beyond its timeout.
+const DROP_GRACE: Duration = Duration::from_millis(250);
 
 /// The open handle to a home.
 ///
@@ -77,20 +75,13 @@ impl Runtime {
     /// by a later release.
     pub async fn open(options: Options) -> Result<Runtime> {
         let home = options.resolve_home().during("runtime.open")?;
-        let workers = workers().during("runtime.open")?;
+        let workers = Workers::start().during("runtime.open")?;
         let opening = open_core(options, home, workers.handle().clone());
         // On the runtime's own threads from the start: opening blocks, and what it makes belongs there.
-        let opened = workers.spawn(opening).await;
-        let core = match opened {
-            Ok(Ok(core)) => core,
-            failed => {
-                workers.shutdown_background();
-                return Err(match failed {
-                    Ok(Err(error)) => error.during("runtime.open"),
-                    _ => Error::new(ErrorCode::Internal, "opening the home panicked").during("runtime.open"),
-                });
-            }
-        };
+        let opened = workers.handle().spawn(opening).await;
+        let opened =
+            opened.unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "opening the home panicked")));
+        let core = opened.during("runtime.open")?;
         let home = core.home.clone();
         let gate = Gate::new(Arc::new(core));
         let keeper = Keeper::start(gate.clone(), workers).during("runtime.open")?;
@@ -272,7 +263,9 @@ impl Drop for Owner {
         self.keeper.request(DROP_TIMEOUT);
         // Work of the runtime itself may hold the last clone: it cannot wait for its own end.
         if !on_worker_thread() {
-            wait_for(self.keeper.finished(), DROP_TIMEOUT + Duration::from_millis(250));
+            let deadline = Instant::now() + DROP_TIMEOUT + DROP_GRACE;
+            let _ =
+                block_on(self.keeper.finished(), || Some(deadline.saturating_duration_since(Instant::now())));
         }
     }
 }
@@ -288,46 +281,4 @@ async fn open_core(options: Options, home: Home, tokio: tokio::runtime::Handle) 
         None => Arc::new(BundledEngine::new(home.clone(), options.engine.clone())),
     };
     Ok(Core::new(home, database, images, engine, options.engine, tokio))
-}
-
-fn workers() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKER_THREADS)
-        .thread_name("boxlite-worker")
-        .on_thread_start(|| ON_WORKER_THREAD.set(true))
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(ErrorCode::ResourceExhausted, format!("cannot start threads: {error}")))
-}
-
-thread_local! {
-    static ON_WORKER_THREAD: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-/// Returns whether this thread belongs to a runtime.
-fn on_worker_thread() -> bool {
-    ON_WORKER_THREAD.get()
-}
-
-/// Waits on this thread, inside or outside of any executor; gives up when `patience` is over.
-fn wait_for<T>(future: impl Future<Output = T>, patience: Duration) {
-    struct Unpark(std::thread::Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = TaskContext::from_waker(&waker);
-    let mut future = Box::pin(future.fuse());
-    let deadline = Instant::now() + patience;
-    while future.as_mut().poll(&mut context).is_pending() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        std::thread::park_timeout(left);
-    }
 }

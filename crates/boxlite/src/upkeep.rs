@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use boxlite_types::{BoxState, CheckReport, ErrorCode, Finding, Result, UsageReport};
 
-use crate::boxes;
+use crate::boxes::{self, Table};
 use crate::core::Core;
 use crate::operation::Work;
 
@@ -14,15 +14,15 @@ use crate::operation::Work;
 pub(crate) async fn usage(work: &Work) -> Result<UsageReport> {
     let mut report = work.cancellable(work.images.usage()).await?;
     let core: Arc<Core> = Arc::clone(work);
-    let (boxes, box_bytes, machine_bytes) = work
+    let (box_bytes, machine_bytes) = work
         .cancellable(work.blocking(move || {
             let home = &core.home;
             let machines = [home.templates(), home.kernels(), home.bin()];
             let machine_bytes = machines.iter().map(|directory| allocated_bytes(directory)).sum::<u64>();
-            Ok((core.boxes.all()?.len() as u64, allocated_bytes(&home.boxes()), machine_bytes))
+            Ok((allocated_bytes(&home.boxes()), machine_bytes))
         }))
         .await?;
-    report.boxes = boxes;
+    report.boxes = work.rows(Table::all).await?.len() as u64;
     report.box_bytes = box_bytes;
     report.machine_bytes = machine_bytes;
     Ok(report)
@@ -44,8 +44,7 @@ pub(crate) async fn check(work: &Work, repair: bool) -> Result<CheckReport> {
 }
 
 async fn check_boxes(work: &Work, repair: bool, report: &mut CheckReport) -> Result<()> {
-    let core: Arc<Core> = Arc::clone(work);
-    for row in work.blocking(move || core.boxes.all()).await? {
+    for row in work.rows(Table::all).await? {
         report.examined += 1;
         let id = row.info.id.clone();
         let claimed = row.info.state;

@@ -24,7 +24,7 @@ pub(crate) async fn connect(core: &Arc<Core>, id: &BoxId) -> Result<Arc<Live>> {
     if let Some(live) = core.sessions.get(id) {
         return Ok(live);
     }
-    let row = truth(core, core.boxes.get(id)?).await?;
+    let row = truth(core, core.row(id).await?).await?;
     if !matches!(row.info.state, BoxState::Running | BoxState::Stopping) {
         let way_out = match row.info.state {
             BoxState::Starting => "wait until it runs",
@@ -85,7 +85,7 @@ pub(crate) async fn find_end(core: &Arc<Core>, id: &BoxId) -> Result<Option<Exit
     let directory = core.home.box_directory(id);
     let begun = Instant::now();
     let mut delay = Duration::from_micros(500);
-    while core.engine.supervisor(&directory)?.is_some() {
+    while core.supervisor(id).await?.is_some() {
         if begun.elapsed() > SUPERVISOR_PATIENCE {
             return Ok(None);
         }

@@ -1,13 +1,11 @@
 //! Making a box: one row, nothing else.
 
-use std::sync::Arc;
-
 use boxlite_types::{BoxId, BoxInfo, BoxSpec, BoxState, Context, Error, ErrorCode, Event, Result};
 
 use super::command::Defaults;
 use super::now;
 use super::validate::check_spec;
-use crate::core::{Core, count};
+use crate::core::count;
 use crate::operation::Work;
 
 /// Makes a box of an image that is in the store.
@@ -51,8 +49,7 @@ async fn make(work: &Work, spec: BoxSpec) -> Result<BoxId> {
         spec,
     };
     let id = info.id.clone();
-    let core: Arc<Core> = Arc::clone(work);
-    work.blocking(move || core.boxes.insert(&info, &config)).await?;
+    work.rows(move |table| table.insert(&info, &config)).await?;
     Ok(id)
 }
 

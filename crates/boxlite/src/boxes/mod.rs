@@ -31,7 +31,7 @@ pub(crate) use remove::remove;
 pub(crate) use sessions::{Live, Sessions};
 pub(crate) use start::{Attach, Attached, start, status};
 pub(crate) use stop::{kill, kill_owned, stop, stop_owned, wait};
-pub(crate) use table::Table;
+pub(crate) use table::{BoxRow, Table};
 pub(crate) use truth::{list, look_up, recover, sweep, truth};
 
 use boxlite_types::{BoxId, Context, Error, ErrorCode};

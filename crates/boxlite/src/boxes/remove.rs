@@ -1,6 +1,5 @@
 //! Removing a box: the row first, then whatever it had on disk.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use boxlite_types::{BoxId, ErrorCode, Event, Result};
@@ -8,7 +7,6 @@ use boxlite_types::{BoxId, ErrorCode, Event, Result};
 use super::BoxLock;
 use super::stop::kill;
 use super::truth::truth;
-use crate::core::Core;
 use crate::operation::Work;
 
 /// How long a start or another removal of the box is waited for.
@@ -25,12 +23,12 @@ pub(crate) async fn remove(work: &Work, id: &BoxId, force: bool) -> Result<()> {
             Err(error) if error.code() == ErrorCode::NotFound => {}
             result => result?,
         }
-        if work.boxes.get(id).is_err_and(|error| error.code() == ErrorCode::NotFound) {
+        if work.row(id).await.is_err_and(|error| error.code() == ErrorCode::NotFound) {
             return Ok(());
         }
     }
     let lock = work.cancellable(BoxLock::acquire(&work.home, id, LOCK_PATIENCE)).await?;
-    let gone = match work.boxes.get(id) {
+    let gone = match work.row(id).await {
         Ok(row) => truth(work, row).await.map(|_| ()),
         Err(error) => Err(error),
     };
@@ -43,8 +41,8 @@ pub(crate) async fn remove(work: &Work, id: &BoxId, force: bool) -> Result<()> {
             return Err(error);
         }
     }
-    let (core, row): (Arc<Core>, _) = (Arc::clone(work), id.clone());
-    work.blocking(move || core.boxes.delete(&row)).await?;
+    let row = id.clone();
+    work.rows(move |table| table.delete(&row)).await?;
     work.blocking(move || lock.remove_directory()).await?;
     work.emit(Event::BoxRemoved { id: id.clone() });
     Ok(())

@@ -63,8 +63,7 @@ pub(crate) async fn start(work: &Work, id: &BoxId, attach: Attach) -> Result<Opt
         Ok(_) => work.emit(Event::BoxStarted { id: id.clone(), elapsed_us: micros(begun.elapsed()) }),
         Err(_) => {
             count(&work.counters.boxes_failed);
-            let core: Arc<Core> = Arc::clone(work);
-            let undone = work.blocking(move || core.boxes.undo_start(&before.info)).await;
+            let undone = work.rows(move |table| table.undo_start(&before.info)).await;
             if let Err(error) = undone {
                 tracing::warn!(%error, %id, "the failed start of a box could not be undone");
             }
@@ -75,9 +74,9 @@ pub(crate) async fn start(work: &Work, id: &BoxId, attach: Attach) -> Result<Opt
 }
 
 async fn begin(work: &Work, id: &BoxId) -> Result<BoxRow> {
-    truth(work, work.boxes.get(id)?).await?;
-    let (core, id): (Arc<Core>, _) = (Arc::clone(work), id.clone());
-    work.blocking(move || core.boxes.begin_start(&id)).await
+    truth(work, work.row(id).await?).await?;
+    let id = id.clone();
+    work.rows(move |table| table.begin_start(&id)).await
 }
 
 async fn bring_up(work: &Work, before: &BoxRow, attach: Attach) -> Result<Option<Attached>> {
@@ -117,7 +116,7 @@ async fn establish(
     let id = &before.info.id;
     let directory = work.home.box_directory(id);
     let status = work.cancellable(status(session)).await?;
-    let supervisor = work.engine.supervisor(&directory)?.ok_or_else(|| died(id))?;
+    let supervisor = work.supervisor(id).await?.ok_or_else(|| died(id))?;
     let attached = match main {
         // On a connection of its own: closing that is how a caller lets go of the main command, which goes on.
         Some(main) => {
@@ -148,8 +147,8 @@ async fn commit(
     supervisor: boxlite_engine::ProcessIdentity,
     isolation: IsolationInfo,
 ) -> Result<()> {
-    let (core, id): (Arc<Core>, _) = (Arc::clone(work), live.row.info.id.clone());
-    work.blocking(move || core.boxes.commit_start(&id, &supervisor, &isolation)).await
+    let id = live.row.info.id.clone();
+    work.rows(move |table| table.commit_start(&id, &supervisor, &isolation)).await
 }
 
 /// Asks the shim what it runs.

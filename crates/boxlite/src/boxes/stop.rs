@@ -53,7 +53,7 @@ pub(crate) async fn wait(core: &Arc<Core>, id: &BoxId) -> Result<i32> {
         {
             return Ok(exit_code);
         }
-        let row = truth(core, core.boxes.get(id)?).await?;
+        let row = truth(core, core.row(id).await?).await?;
         match row.info.state {
             BoxState::Created => return Err(wrong_state(&row.info, "start it first")),
             BoxState::Stopped => return Ok(row.info.exit_code.unwrap_or(0)),
@@ -90,7 +90,7 @@ pub(crate) async fn kill_owned(core: &Arc<Core>) {
 
 /// Returns the connection to a box that has to be stopped; `None` if there is nothing to stop.
 async fn running(core: &Arc<Core>, id: &BoxId) -> Result<Option<Arc<Live>>> {
-    let row = truth(core, core.boxes.get(id)?).await?;
+    let row = truth(core, core.row(id).await?).await?;
     match row.info.state {
         BoxState::Created | BoxState::Stopped => return Ok(None),
         BoxState::Starting => return Err(wrong_state(&row.info, "wait until it runs, then stop it")),
@@ -99,7 +99,7 @@ async fn running(core: &Arc<Core>, id: &BoxId) -> Result<Option<Arc<Live>>> {
     match connect(core, id).await {
         Ok(live) => Ok(Some(live)),
         Err(error) if matches!(error.code(), ErrorCode::Stopped | ErrorCode::InvalidState) => {
-            truth(core, core.boxes.get(id)?).await.map(|_| None)
+            truth(core, core.row(id).await?).await.map(|_| None)
         }
         Err(error) => Err(error),
     }
@@ -107,8 +107,7 @@ async fn running(core: &Arc<Core>, id: &BoxId) -> Result<Option<Arc<Live>>> {
 
 async fn stop_live(core: &Arc<Core>, live: &Arc<Live>, timeout: Duration) -> Result<()> {
     let id = live.row.info.id.clone();
-    let marking = core.clone();
-    core.blocking(move || marking.boxes.begin_stop(&id)).await?;
+    core.rows(move |table| table.begin_stop(&id)).await?;
     let timeout_ms = timeout.as_millis().try_into().unwrap_or(u32::MAX);
     let asked = ask(live, ShimRequest::Stop { timeout_ms });
     match tokio::time::timeout(timeout.saturating_add(STOP_SLACK), asked).await {

@@ -12,7 +12,8 @@ use boxlite_types::{
 
 use super::{no_such_box, now, title};
 
-/// The rows of the boxes.
+/// The rows of the boxes. Every method may wait for other writers: call them where that is allowed.
+#[derive(Clone)]
 pub(crate) struct Table {
     database: Database,
 }

@@ -11,7 +11,7 @@ use boxlite_protocol::ShimRequest;
 use boxlite_types::{BoxId, BoxState, ErrorCode, Event, Result};
 
 use super::connect::find_end;
-use super::table::{BoxRow, Settled};
+use super::table::{BoxRow, Settled, Table};
 use super::{BoxLock, no_such_box, now};
 use crate::core::Core;
 
@@ -29,7 +29,7 @@ pub(crate) async fn truth(core: &Arc<Core>, row: BoxRow) -> Result<BoxRow> {
         BoxState::Starting => {
             // Whoever starts a box holds its lock all the while.
             let Some(_lock) = BoxLock::try_acquire(&core.home, &id)? else { return Ok(row) };
-            let current = core.boxes.get(&id)?;
+            let current = core.row(&id).await?;
             if current.info.state != BoxState::Starting {
                 return Box::pin(truth(core, current)).await;
             }
@@ -37,7 +37,7 @@ pub(crate) async fn truth(core: &Arc<Core>, row: BoxRow) -> Result<BoxRow> {
             settle(core, &current, &end).await?;
         }
         BoxState::Running | BoxState::Stopping => {
-            if core.engine.supervisor(&core.home.box_directory(&id))?.is_some() {
+            if core.supervisor(&id).await?.is_some() {
                 return Ok(row);
             }
             if let Some(end) = find_end(core, &id).await? {
@@ -45,13 +45,13 @@ pub(crate) async fn truth(core: &Arc<Core>, row: BoxRow) -> Result<BoxRow> {
             }
         }
     }
-    core.boxes.get(&id)
+    core.row(&id).await
 }
 
 /// Ends what the dead starter of a box left running, detached or not: its start never succeeded.
 async fn end_half_started(core: &Arc<Core>, id: &BoxId) -> Result<ExitRecord> {
     let directory = core.home.box_directory(id);
-    if core.engine.supervisor(&directory)?.is_some()
+    if core.supervisor(id).await?.is_some()
         && let Ok(Some(session)) = core.engine.connect(&directory).await
     {
         let _ = tokio::time::timeout(KILL_PATIENCE, session.shim(ShimRequest::Kill)).await;
@@ -64,8 +64,8 @@ async fn end_half_started(core: &Arc<Core>, id: &BoxId) -> Result<ExitRecord> {
 /// somebody else has done so.
 pub(crate) async fn settle(core: &Arc<Core>, seen: &BoxRow, end: &ExitRecord) -> Result<()> {
     let id = &seen.info.id;
-    let (table, row, record) = (core.clone(), seen.clone(), end.clone());
-    let settled = core.blocking(move || table.boxes.settle(&row, &record)).await?;
+    let (row, record) = (seen.clone(), end.clone());
+    let settled = core.rows(move |table| table.settle(&row, &record)).await?;
     if settled == Settled::Not {
         return Ok(());
     }
@@ -93,14 +93,16 @@ async fn remove_directory(core: &Arc<Core>, id: &BoxId) -> Result<()> {
 /// # Errors
 /// `NotFound`, `InvalidArgument` for an ambiguous prefix.
 pub(crate) async fn look_up(core: &Arc<Core>, name: &str) -> Result<BoxRow> {
-    let row = truth(core, core.boxes.find(name)?).await;
+    let wanted = name.to_owned();
+    let row = core.rows(move |table| table.find(&wanted)).await?;
+    let row = truth(core, row).await;
     row.map_err(|error| if error.code() == ErrorCode::NotFound { no_such_box(name) } else { error })
 }
 
 /// Returns all boxes as they are, newest first.
 pub(crate) async fn list(core: &Arc<Core>) -> Result<Vec<BoxRow>> {
     let mut rows = Vec::new();
-    for row in core.boxes.all()? {
+    for row in core.rows(Table::all).await? {
         match truth(core, row).await {
             Ok(row) => rows.push(row),
             Err(error) if error.code() == ErrorCode::NotFound => {}
@@ -113,7 +115,7 @@ pub(crate) async fn list(core: &Arc<Core>) -> Result<Vec<BoxRow>> {
 /// Settles every box whose processes died while nobody looked. A box that cannot be looked at keeps its row as it is:
 /// whoever asks for it gets the error then.
 pub(crate) async fn recover(core: &Arc<Core>) -> Result<()> {
-    for row in core.boxes.active()? {
+    for row in core.rows(Table::active).await? {
         let id = row.info.id.clone();
         if let Err(error) = truth(core, row).await
             && error.code() != ErrorCode::NotFound
