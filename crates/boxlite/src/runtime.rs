@@ -89,12 +89,7 @@ impl Runtime {
         let runtime = Runtime { owner: Arc::new(Owner { gate, keeper, images, kernels, home }) };
         run(&runtime.owner.gate, "runtime.open", |work| async move {
             boxes::recover(&work).await?;
-            work.blocking({
-                let core = Arc::clone(&work);
-                move || boxes::sweep(&core, true)
-            })
-            .await
-            .map(|_| ())
+            boxes::sweep(&work, true).await.map(|_| ())
         })
         .await?;
         Ok(runtime)

@@ -54,6 +54,12 @@ async fn check_boxes(work: &Work, repair: bool, report: &mut CheckReport) -> Res
             Ok(row) if claimed != row.info.state && row.info.state == BoxState::Stopped => {
                 Some(("dead-box", format!("it was noted as {} and had died", claimed.as_str()), true))
             }
+            Ok(row) if matches!(row.info.state, BoxState::Created | BoxState::Stopped) => {
+                let haunted = boxes::is_haunted(work, &id, repair).await?;
+                haunted.then(|| {
+                    ("stray-machine", format!("it runs although it is {}", row.info.state.as_str()), repair)
+                })
+            }
             Ok(_) => None,
             Err(error) if error.code() == ErrorCode::NotFound => None,
             Err(error) if error.code() == ErrorCode::Cancelled => return Err(error),
@@ -66,8 +72,7 @@ async fn check_boxes(work: &Work, repair: bool, report: &mut CheckReport) -> Res
             repaired,
         }));
     }
-    let core: Arc<Core> = Arc::clone(work);
-    let orphans = work.blocking(move || boxes::sweep(&core, repair)).await?;
+    let orphans = boxes::sweep(work, repair).await?;
     report.findings.extend(orphans.into_iter().map(|name| Finding {
         kind: "orphan-directory".into(),
         subject: format!("boxes/{name}"),

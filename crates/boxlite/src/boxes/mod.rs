@@ -32,7 +32,7 @@ pub(crate) use sessions::{Live, Sessions};
 pub(crate) use start::{Attach, Attached, start, status};
 pub(crate) use stop::{kill, kill_owned, stop, stop_owned, wait};
 pub(crate) use table::{BoxRow, Table};
-pub(crate) use truth::{list, look_up, recover, sweep, truth};
+pub(crate) use truth::{is_haunted, list, look_up, recover, sweep, truth};
 
 use boxlite_types::{BoxId, Context, Error, ErrorCode};
 

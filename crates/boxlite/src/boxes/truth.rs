@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use boxlite_engine::ExitRecord;
 use boxlite_protocol::ShimRequest;
-use boxlite_types::{BoxId, BoxState, ErrorCode, Event, Result};
+use boxlite_types::{BoxId, BoxState, Error, ErrorCode, Event, Result};
 
 use super::connect::find_end;
 use super::table::{BoxRow, Settled, Table};
@@ -48,7 +48,7 @@ pub(crate) async fn truth(core: &Arc<Core>, row: BoxRow) -> Result<BoxRow> {
     core.row(&id).await
 }
 
-/// Ends what the dead starter of a box left running, detached or not: its start never succeeded.
+/// Ends what runs in a box although it should not, detached or not: what a dead starter left, whose start never succeeded.
 async fn end_half_started(core: &Arc<Core>, id: &BoxId) -> Result<ExitRecord> {
     let directory = core.home.box_directory(id);
     if core.supervisor(id).await?.is_some()
@@ -81,7 +81,7 @@ async fn remove_directory(core: &Arc<Core>, id: &BoxId) -> Result<()> {
     let directory = core.home.box_directory(id);
     core.blocking(move || match std::fs::remove_dir_all(&directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(boxlite_types::Error::io("remove", &directory, error))
+            Err(Error::io("remove", &directory, error))
         }
         _ => Ok(()),
     })
@@ -126,30 +126,53 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<()> {
     Ok(())
 }
 
-/// Removes the directories of boxes that have no row. Returns their names.
+/// Finds the directories of boxes that have no row, and removes them if `repair` is set, ending what runs in them. Returns
+/// their names.
 ///
 /// A row is always there before its directory is, so that one seen without a row belongs to a box that was removed.
-pub(crate) fn sweep(core: &Core, remove: bool) -> Result<Vec<String>> {
-    let boxes = core.home.boxes();
-    let entries = match std::fs::read_dir(&boxes) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(boxlite_types::Error::io("read", &boxes, error)),
-    };
-    let names: Vec<String> =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+pub(crate) async fn sweep(core: &Arc<Core>, repair: bool) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for name in names {
-        let Ok(id) = name.parse::<BoxId>() else { continue };
-        match core.boxes.get(&id) {
+    for id in directories(core).await? {
+        match core.row(&id).await {
             Err(error) if error.code() == ErrorCode::NotFound => {}
             Err(error) => return Err(error),
             Ok(_) => continue,
         }
-        if remove && let Some(lock) = BoxLock::try_acquire(&core.home, &id)? {
-            lock.remove_directory()?;
+        if repair && let Some(lock) = BoxLock::try_acquire(&core.home, &id)? {
+            end_half_started(core, &id).await?;
+            core.blocking(move || lock.remove_directory()).await?;
         }
-        found.push(name);
+        found.push(id.to_string());
     }
     Ok(found)
+}
+
+/// Returns whether something runs in a box that does not claim to, and ends it if `repair` is set.
+pub(crate) async fn is_haunted(core: &Arc<Core>, id: &BoxId, repair: bool) -> Result<bool> {
+    if core.supervisor(id).await?.is_none() {
+        return Ok(false);
+    }
+    // Being started just now, then: whoever does that holds the lock until the row says so.
+    let Some(_lock) = BoxLock::try_acquire(&core.home, id)? else { return Ok(false) };
+    if !matches!(core.row(id).await?.info.state, BoxState::Created | BoxState::Stopped) {
+        return Ok(false);
+    }
+    if repair {
+        end_half_started(core, id).await?;
+    }
+    Ok(true)
+}
+
+async fn directories(core: &Arc<Core>) -> Result<Vec<BoxId>> {
+    let boxes = core.home.boxes();
+    core.blocking(move || {
+        let entries = match std::fs::read_dir(&boxes) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io("read", &boxes, error)),
+        };
+        // What is not named like a box was put there by somebody else.
+        Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+    })
+    .await
 }

@@ -76,6 +76,26 @@ async fn a_directory_without_a_box_is_found_and_removed() {
 }
 
 #[tokio::test]
+async fn a_machine_that_runs_without_leave_is_found_and_ended() {
+    let world = World::new();
+    let runtime = world.open_with_image().await;
+    let made = runtime.create(BoxSpec { detach: true, ..world.spec() }).await.unwrap();
+    made.start().await.unwrap();
+    runtime.shutdown(PATIENCE).await.unwrap();
+    let database = boxlite_state::Database::open(&world.home.path().join("boxlite.db")).unwrap();
+    database.write(|rows| rows.execute("UPDATE boxes SET state = 'stopped', shim_pid = NULL", ())).unwrap();
+    database.close();
+    let again = world.open().await;
+    let kinds = |report: boxlite::CheckReport| -> Vec<_> {
+        report.findings.into_iter().map(|finding| (finding.kind, finding.repaired)).collect()
+    };
+    assert_eq!(kinds(again.check(false).await.unwrap()), [("stray-machine".to_owned(), false)]);
+    assert_eq!(kinds(again.check(true).await.unwrap()), [("stray-machine".to_owned(), true)]);
+    assert_eq!(world.engine.running(), []);
+    assert_eq!(again.check(false).await.unwrap().findings, []);
+}
+
+#[tokio::test]
 async fn two_runtimes_of_one_process_share_a_home() {
     let world = World::new();
     let (one, two) = (world.open_with_image().await, world.open().await);
