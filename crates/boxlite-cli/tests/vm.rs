@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::OnceLock;
@@ -195,6 +195,39 @@ fn a_detached_box_is_found_by_other_processes_and_keeps_its_disk() {
     assert_eq!(cli.run(&["inspect", "detached"]).code, 1);
 }
 
+/// A box of `run` dies with its process; started again by `start`, it is to stay.
+#[test]
+fn a_box_from_the_foreground_outlives_the_start_command() {
+    let _cleanup = Cleanup::named("again");
+    let cli = cli();
+    let script = "if [ -e /second ]; then exec sleep 1000; fi; touch /second";
+    assert_eq!(run(&["--name", "again"], &["sh", "-c", script]).code, 0);
+    assert_eq!(cli.ok(&["start", "again"]), "again");
+    assert_eq!(cli.ok(&["exec", "again", "echo", "alive"]), "alive");
+    assert_eq!(cli.ok(&["restart", "-t", "1", "again"]), "again");
+    assert_eq!(cli.ok(&["exec", "again", "echo", "alive"]), "alive");
+}
+
+/// Interrupted in the middle of a start, nothing runs and no box is left.
+#[test]
+fn an_interrupted_start_leaves_no_box() {
+    let _cleanup = Cleanup::named("too-early");
+    // Removed when it ends too, should this test be too slow for the start.
+    let words = run_words(&["--format=json", "--rm", "--name", "too-early"], &["sleep", "1000"]);
+    let mut child = cli().command(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("box_starting") {
+        line.clear();
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it never started");
+    }
+    signal(&child, Signal::INT);
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    assert_eq!(cli().run(&["inspect", "too-early"]).code, 1);
+}
+
 #[test]
 fn logs_are_followed_until_the_box_stops() {
     let _cleanup = Cleanup::named("followed");
@@ -334,8 +367,8 @@ fn a_terminal_is_a_terminal_on_both_ends() {
     terminal.send("while [ \"$(stty size)\" != '41 87' ]; do :; done; echo re''sized\r");
     terminal.expect("resized");
     // Ctrl-C is a key: it ends the sleep and not the shell.
-    terminal.send("sleep 1000\r");
-    terminal.expect("sleep 1000");
+    terminal.send("sh -c \"echo sle''eping; exec sleep 1000\"\r");
+    terminal.expect("sleeping");
     terminal.send("\x03");
     terminal.expect("# ");
     terminal.send("exit 4\r");

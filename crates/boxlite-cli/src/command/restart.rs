@@ -26,7 +26,10 @@ pub async fn execute(arguments: Arguments, session: &mut Session) -> Result<u8, 
     for name in arguments.boxes {
         let runtime = session.runtime.clone();
         let restart = async {
-            runtime.get(&name).await?.restart(timeout).await?;
+            let machine = runtime.get(&name).await?;
+            // It is to outlive this process, also if it was made to run in the foreground.
+            machine.detach().await?;
+            machine.restart(timeout).await?;
             Ok(name.clone())
         };
         let restarted = session.telling(restart).await;

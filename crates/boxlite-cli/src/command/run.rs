@@ -1,6 +1,6 @@
 //! `boxlite run`: pull, create, start, and stay connected until the command has ended.
 
-use boxlite::{BoxHandle, BoxSpec, ErrorCode};
+use boxlite::{BoxHandle, BoxSpec, Error, ErrorCode};
 use clap::Args;
 
 use super::making::{make, names_no_command, start_connected};
@@ -54,7 +54,11 @@ pub async fn execute(arguments: Arguments, session: &mut Session) -> Result<u8, 
         Err(_) => !flags.rm && made.info().await.is_ok_and(|info| info.started_at.is_some()),
     };
     if !kept {
-        remove(&made, session).await?;
+        let removed = session.interrupts.insisting(remove(&made, result.is_ok())).await;
+        // After a failure the reason for it is what has to be told.
+        if result.is_ok() {
+            removed?;
+        }
     }
     result
 }
@@ -82,11 +86,16 @@ async fn run_connected(
     Ok(conclude(&status, session.format))
 }
 
-/// Removes the box, however far it has come: its disk goes too, so nothing in it needs to end gracefully.
-async fn remove(made: &BoxHandle, session: &mut Session) -> Result<(), Failure> {
-    match session.interrupts.insisting(made.remove(true)).await {
+/// Removes the box, however far it has come: its disk goes too, so nothing in it needs to end gracefully. After a failure the
+/// start may still be rolling back, which only a removal without force waits for.
+async fn remove(made: &BoxHandle, ran: bool) -> Result<(), Error> {
+    let removed = match made.remove(ran).await {
+        Err(error) if !ran && error.code() == ErrorCode::InvalidState => made.remove(true).await,
+        other => other,
+    };
+    match removed {
         // It may have removed itself when it stopped.
-        Err(error) if error.code() != ErrorCode::NotFound => Err(error.into()),
-        _ => Ok(()),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
+        other => other,
     }
 }

@@ -31,7 +31,10 @@ pub async fn execute(arguments: Arguments, session: &mut Session) -> Result<u8, 
     for name in arguments.boxes {
         let runtime = session.runtime.clone();
         let start = async {
-            runtime.get(&name).await?.start().await?;
+            let machine = runtime.get(&name).await?;
+            // It is to outlive this process, also if it was made to run in the foreground.
+            machine.detach().await?;
+            machine.start().await?;
             Ok(name.clone())
         };
         let started = session.telling(start).await;
