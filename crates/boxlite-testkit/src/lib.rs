@@ -2,7 +2,7 @@
 //!
 //! * [`images`]: tar entries, layers, manifests and indexes, honest or lying; busybox; large synthetic images.
 //! * [`registry`]: an in-process OCI registry with scripted faults, recorded requests and gates.
-//! * [`engine`]: boxes without machines, that speak the real protocol.
+//! * `engine`: boxes without machines, that speak the real protocol; behind the feature of that name.
 //! * [`external`]: Debian's `docker-registry` for demo, benches and compatibility.
 //! * [`tree`]: a directory as a value, to show that something left no trace.
 //!
