@@ -26,7 +26,6 @@ pub(crate) struct Port {
     /// A virtio-serial port rather than a socket.
     virtio: bool,
     decoder: FrameDecoder,
-    read_buffer: Vec<u8>,
     out: Vec<u8>,
     sent: usize,
     pub(crate) readable: bool,
@@ -51,7 +50,6 @@ impl Port {
             fd,
             virtio,
             decoder: FrameDecoder::default(),
-            read_buffer: vec![0; READ_BYTES],
             out: Vec::new(),
             sent: 0,
             readable: true,
@@ -74,10 +72,10 @@ impl Port {
             if !self.readable || self.queued() > STALLED_BYTES {
                 return Ok(Received::Nothing);
             }
-            match rustix::io::read(&self.fd, self.read_buffer.as_mut_slice()) {
+            match rustix::io::read(&self.fd, self.decoder.room(READ_BYTES)) {
                 Ok(0) if self.virtio => self.readable = false,
                 Ok(0) => return Ok(Received::Closed),
-                Ok(count) => self.decoder.push(&self.read_buffer[..count]),
+                Ok(count) => self.decoder.filled(count),
                 Err(Errno::AGAIN) => self.readable = false,
                 Err(Errno::INTR) => {}
                 Err(Errno::CONNRESET | Errno::PIPE) => return Ok(Received::Closed),

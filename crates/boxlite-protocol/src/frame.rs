@@ -198,26 +198,46 @@ impl Frame {
 /// Cuts a byte stream into frames, however it arrives.
 #[derive(Default)]
 pub struct FrameDecoder {
+    /// Room for bytes; those in `start..end` were received and not taken yet.
     buffer: Vec<u8>,
     start: usize,
+    end: usize,
 }
 
 impl FrameDecoder {
     /// Adds bytes as they were read.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.start > 0 && self.start == self.buffer.len() {
-            self.buffer.clear();
-            self.start = 0;
-        } else if self.start > MAX_MESSAGE_BYTES {
-            self.buffer.drain(..self.start);
-            self.start = 0;
+        self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.filled(bytes.len());
+    }
+
+    /// Returns room for at least `least` bytes, to read into; [`FrameDecoder::filled`] says how many came.
+    pub fn room(&mut self, least: usize) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
         }
-        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() - self.end < least {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            // Given back after an unusually long message.
+            let wanted = self.end + least;
+            if self.buffer.len() < wanted || self.buffer.len() > wanted + 2 * MAX_DATA_BYTES {
+                self.buffer.resize(wanted, 0);
+                self.buffer.shrink_to(wanted);
+            }
+        }
+        &mut self.buffer[self.end..]
+    }
+
+    /// Notes that `count` bytes were read into what [`FrameDecoder::room`] returned.
+    pub fn filled(&mut self, count: usize) {
+        assert!(count <= self.buffer.len() - self.end, "more bytes than there was room for");
+        self.end += count;
     }
 
     /// Takes the next whole frame, if there is one.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
-        let rest = &self.buffer[self.start..];
+        let rest = &self.buffer[self.start..self.end];
         let Some(header) = rest.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
         let header = Header::decode(header)?;
         let end = HEADER_BYTES + header.length as usize;

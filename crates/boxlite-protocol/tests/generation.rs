@@ -45,7 +45,10 @@ fn frames() {
         FrameKind::End,
     ];
     for (index, kind) in kinds.into_iter().enumerate() {
-        check(Frame { stream: 0, kind, channel: Channel::Stdin, payload: vec![] }, &format!("0000000000000000{:02x}000000", index + 1));
+        check(
+            Frame { stream: 0, kind, channel: Channel::Stdin, payload: vec![] },
+            &format!("0000000000000000{:02x}000000", index + 1),
+        );
     }
 }
 
@@ -80,10 +83,16 @@ fn requests_to_the_agent() {
         main: false,
     };
     check(AgentRequest::Exec(exec.clone()), "0102016101ff0103453d31012f03753a670118ac020101f40300");
-    check(AgentRequest::Exec(Exec { tty: None, timeout_ms: None, main: true, ..exec }), "0102016101ff0103453d31012f03753a6700010001");
+    check(
+        AgentRequest::Exec(Exec { tty: None, timeout_ms: None, main: true, ..exec }),
+        "0102016101ff0103453d31012f03753a6700010001",
+    );
     let put = PutArchive { path: b"/p".to_vec(), overwrite: true, owner: Some((1000, 7)) };
     check(AgentRequest::PutArchive(put), "02022f700101e80707");
-    check(AgentRequest::GetArchive(GetArchive { path: b"/p".to_vec(), follow_symlinks: false }), "03022f7000");
+    check(
+        AgentRequest::GetArchive(GetArchive { path: b"/p".to_vec(), follow_symlinks: false }),
+        "03022f7000",
+    );
     check(AgentRequest::Stat { path: b"/p".to_vec(), follow: true }, "04022f7001");
     check(AgentRequest::Metrics, "05");
     check(AgentRequest::Shutdown { grace_ms: 1000 }, "06e807");

@@ -67,7 +67,11 @@ impl Agent {
         if let Some(deadline) = running.deadline.take() {
             self.timers.remove(&(deadline, serial));
         }
-        stream.inlet = None;
+        // Nobody reads any more; whoever still writes gets its credit, so that it comes to read our output.
+        if let Some(inlet) = &mut stream.inlet {
+            inlet.close();
+            self.feed(serial);
+        }
         self.settle(serial);
         let grace = Instant::now() + GRACE;
         if let Some(running) = self.streams.get_mut(&serial).and_then(Stream::running) {

@@ -40,7 +40,9 @@ impl Agent {
             FrameKind::Data => self.take_data(id, frame.payload),
             FrameKind::Eof => {
                 if let Some(serial) = self.ids.get(&id).copied() {
-                    if let Some(inlet) = self.streams.get_mut(&serial).and_then(|stream| stream.inlet.as_mut()) {
+                    if let Some(inlet) =
+                        self.streams.get_mut(&serial).and_then(|stream| stream.inlet.as_mut())
+                    {
                         inlet.end();
                     }
                     self.feed(serial);

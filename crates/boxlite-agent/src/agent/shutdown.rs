@@ -8,10 +8,13 @@ use rustix::process::Signal;
 use super::{Agent, State};
 use crate::Place;
 use crate::setup::Ready;
-use crate::stream::Work;
+use crate::stream::{Stream, Work};
 
 /// How long what was killed may take to be gone; a process that hangs in the kernel must not hang the box.
 const KILL_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a host may take for output that is still undelivered when every process is gone.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// How often is looked whether everything is gone, besides at every end of a child.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -21,6 +24,8 @@ pub(super) struct Closing {
     id: u32,
     ready: Option<Ready>,
     killed: bool,
+    /// Every process is gone.
+    silent: bool,
     /// When the next step is taken even if something is left.
     deadline: Instant,
     look: Instant,
@@ -35,7 +40,7 @@ impl Agent {
         self.signal_everything(Signal::TERM);
         let now = Instant::now();
         let deadline = now + Duration::from_millis(grace_ms.into());
-        self.state = State::Closing(Closing { id, ready, killed: false, deadline, look: now });
+        self.state = State::Closing(Closing { id, ready, killed: false, silent: false, deadline, look: now });
     }
 
     pub(super) fn closing_time(&self) -> Option<Instant> {
@@ -50,13 +55,21 @@ impl Agent {
         if !matches!(self.state, State::Closing(_)) {
             return;
         }
-        let everything_gone = self.everything_gone();
+        let gone = self.processes_gone();
+        let told = !self
+            .streams
+            .values()
+            .any(|stream| stream.id.is_some() && matches!(stream.work, Work::Command(_)));
         let State::Closing(closing) = &mut self.state else { return };
         closing.look = now + LOOK_AGAIN;
-        if !everything_gone && now < closing.deadline {
+        if gone && !closing.silent {
+            closing.silent = true;
+            closing.deadline = now + LAST_WORDS;
+        }
+        if !(gone && told) && now < closing.deadline {
             return;
         }
-        if !everything_gone && !closing.killed {
+        if !gone && !closing.killed {
             closing.killed = true;
             closing.deadline = now + KILL_WAIT;
             self.signal_everything(Signal::KILL);
@@ -85,28 +98,20 @@ impl Agent {
         self.left_behind.iter_mut().for_each(|tree| tree.kill());
     }
 
-    /// Returns whether no process of the box is left and every command's end was told.
-    fn everything_gone(&mut self) -> bool {
+    /// Returns whether no process of the box is left.
+    fn processes_gone(&mut self) -> bool {
         self.left_behind.retain_mut(|tree| !tree.clear());
-        let telling = self.streams.values().any(|stream| {
-            stream.id.is_some() && matches!(&stream.work, Work::Command(running) if running.status.is_none() || running.grace.is_some())
-        });
-        !telling
-            && match self.place {
-                // Orphans are our children: with none left, nobody is.
-                Place::Machine => {
-                    // SAFETY: asks without a place to write to, and reaps nothing.
-                    let none = unsafe {
-                        libc::waitid(
-                            libc::P_ALL,
-                            0,
-                            std::ptr::null_mut(),
-                            libc::WEXITED | libc::WNOHANG | libc::WNOWAIT,
-                        )
-                    };
-                    none < 0
-                }
-                Place::Host => self.left_behind.is_empty(),
+        match self.place {
+            // Orphans are our children: with none left, nobody is.
+            Place::Machine => {
+                let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+                // SAFETY: asks without a place to write to, and reaps nothing.
+                unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), options) < 0 }
             }
+            Place::Host => {
+                let running = |stream: &Stream| matches!(&stream.work, Work::Command(running) if running.status.is_none());
+                self.left_behind.is_empty() && !self.streams.values().any(running)
+            }
+        }
     }
 }

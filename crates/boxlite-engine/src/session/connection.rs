@@ -191,13 +191,7 @@ impl Connection {
     }
 
     fn receive(&self, header: Header, payload: Bytes) -> Result<(), FrameError> {
-        let stream = {
-            let mut streams = self.streams.lock().unwrap();
-            match header.kind {
-                FrameKind::End => streams.open.remove(&header.stream),
-                _ => streams.open.get(&header.stream).cloned(),
-            }
-        };
+        let stream = self.streams.lock().unwrap().open.get(&header.stream).cloned();
         // Frames of a stream that is over are no error: they crossed its end on the way.
         let Some(stream) = stream else { return Ok(()) };
         match header.kind {
@@ -214,7 +208,12 @@ impl Connection {
                 stream.receive_credit(u32::from_le_bytes(bytes));
             }
             FrameKind::Opened => stream.begin(decode::<Opened>(header, payload)?),
-            FrameKind::End => stream.end(decode::<Outcome>(header, payload)?),
+            FrameKind::End => {
+                // Decoded first: a stream whose end cannot be read must still be there to be ended by `close`.
+                let outcome = decode::<Outcome>(header, payload)?;
+                self.streams.lock().unwrap().open.remove(&header.stream);
+                stream.end(outcome);
+            }
             FrameKind::Hello | FrameKind::AgentRequest | FrameKind::ShimRequest | FrameKind::Control => {
                 return Err(FrameError::Malformed);
             }
