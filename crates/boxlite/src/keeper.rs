@@ -86,7 +86,7 @@ impl Keeper {
                 Ok(0) => Ok(()),
                 Ok(given_up) => Err(Error::new(
                     ErrorCode::Timeout,
-                    format!("{given_up} operations were given up at the deadline of the shutdown"),
+                    format!("operations given up at the deadline of the shutdown: {given_up}"),
                 )
                 .hint("the home is released all the same; a longer timeout lets more end by itself")),
                 Err(code) => Err(Error::new(code, "the shutdown of the runtime panicked")),
@@ -174,8 +174,10 @@ fn close_database(database: boxlite_state::Database, patience: Duration) {
         let _ = sender.send(());
     });
     match thread {
-        Ok(_) => {
-            let _ = receiver.recv_timeout(patience);
+        Ok(thread) => {
+            if receiver.recv_timeout(patience).is_ok() {
+                let _ = thread.join();
+            }
         }
         Err(_) => database.close(),
     }
