@@ -6,7 +6,7 @@
 mod support;
 
 use std::io::{BufRead, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -391,6 +391,48 @@ fn the_terminal_is_put_back_when_a_signal_ends_us() {
     kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(terminal.wait(), 143);
     assert!(terminal.is_cooked());
+}
+
+/// `run` on a home that holds nothing but a kernel, which would have to be fetched from a distribution.
+#[test]
+fn the_first_run_of_a_home_says_what_it_makes_and_the_second_is_silent() {
+    let registry = Registry::start();
+    registry.push("busybox", "1", &busybox().build());
+    let reference = registry.reference("busybox:1");
+    let cli = Cli::new();
+    copy_tree(&self::cli().home().join("kernels"), &cli.home().join("kernels"));
+
+    let words = ["run", "--rm", "--memory", "192m", &reference, "echo", "hello"];
+    let first = cli.run(&words);
+    assert_eq!((first.code, first.stdout.as_str()), (0, "hello\n"), "{first:?}");
+    let said: Vec<&str> = first.stderr.lines().collect();
+    let place = |text: &str| {
+        said.iter().position(|line| line.starts_with(text)).unwrap_or_else(|| panic!("{said:?}"))
+    };
+    let pulled = place(&format!("Pulled {reference} in "));
+    assert!(place(&format!("Pulling {reference}: 1 layer, ")) < pulled);
+    assert!(pulled < place("Booting a template"));
+    assert!(place("Booting a template") < place("Booted a template in "));
+
+    let second = cli.run(&words);
+    assert_eq!(
+        (second.code, second.stdout.as_str(), second.stderr.as_str()),
+        (0, "hello\n", ""),
+        "{second:?}"
+    );
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
 
 #[test]
