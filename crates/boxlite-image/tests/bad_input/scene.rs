@@ -182,6 +182,9 @@ async fn run(case: &'static Case) -> Vec<String> {
 
     let bad = (case.setup)(&scene);
     let mut options = home.options();
+    // One after the other, so that what a case leaves does not depend on how far an innocent layer beside it had come; that
+    // is a test of its own, in `registry/sharing.rs`.
+    options.parallel_layers = 1;
     (bad.options)(&mut options, &scene);
     let store = home.store_with(options);
     let (files, rows) = (home.files(), home.rows());
