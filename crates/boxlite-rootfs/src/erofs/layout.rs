@@ -13,9 +13,6 @@ use super::{BLOCK_BYTES, directory};
 use crate::layer::{Metadata, blocks};
 use crate::tree::{Body, Inode, InodeId, ROOT, Tree};
 
-/// Longest tail for which the rest of a block is left empty, in bytes.
-const MAX_MOVING_TAIL_BYTES: u64 = 1024;
-
 /// The place of one inode.
 pub(super) struct Placed {
     pub id: InodeId,
@@ -197,17 +194,18 @@ fn place(cursor: u64, head: u64, fixed: u64, tail: Tail) -> (u64, DataLayout, u6
             (offset.unwrap_or(first), DataLayout::Inline, bytes)
         }
         Tail::Movable { bytes, with_head } => {
-            let fits = |offset: u64| {
-                in_one_block(offset + fixed, bytes) && (!with_head || in_one_block(offset, fixed + bytes))
-            };
-            let possible = bytes <= BLOCK_BYTES && !(with_head && fixed + bytes > BLOCK_BYTES);
             let here = anywhere();
-            match () {
-                () if possible && fits(here) => (here, DataLayout::Inline, bytes),
-                () if possible && bytes <= MAX_MOVING_TAIL_BYTES => {
-                    (first_that(&fits).unwrap_or(here), DataLayout::Inline, bytes)
-                }
-                () => (here, DataLayout::Plain, 0),
+            let inline = if bytes > BLOCK_BYTES || (with_head && fixed + bytes > BLOCK_BYTES) {
+                None
+            } else {
+                first_that(&|offset| {
+                    in_one_block(offset + fixed, bytes) && (!with_head || in_one_block(offset, fixed + bytes))
+                })
+            };
+            // Either the rest of this block is left empty, or the rest of the tail's own.
+            match inline {
+                Some(offset) if offset - here <= BLOCK_BYTES - bytes => (offset, DataLayout::Inline, bytes),
+                _ => (here, DataLayout::Plain, 0),
             }
         }
     }
