@@ -7,6 +7,7 @@ mod checksum;
 mod content;
 mod data;
 mod index;
+mod metadata;
 mod record;
 mod summary;
 mod verify;

@@ -7,6 +7,7 @@ use boxlite_types::{Error, ErrorCode, Result};
 use super::content::{self, ContentWriter};
 use super::data::DataWriter;
 use super::index::IndexWriter;
+use super::metadata::{OwnedMetadata, device, link_target};
 use super::record::{Content, Metadata, Record};
 use super::{LayerSummary, data_path, index_path};
 use crate::LayerLimits;
@@ -100,14 +101,6 @@ struct Builder {
 struct Current {
     path: Vec<u8>,
     metadata: Option<OwnedMetadata>,
-}
-
-struct OwnedMetadata {
-    mode: u16,
-    uid: u32,
-    gid: u32,
-    mtime: (i64, u32),
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Sink for Builder {
@@ -256,49 +249,6 @@ fn front_coded<'p>(previous: &[u8], path: &'p [u8]) -> (u32, &'p [u8]) {
     }
     let components = path[..end].iter().filter(|&&byte| byte == b'/').count() as u32 + 1;
     (components, path[end..].strip_prefix(b"/").unwrap_or_default())
-}
-
-impl OwnedMetadata {
-    fn of(path: &[u8], entry: &Entry, max_xattr_bytes: usize) -> Result<Self> {
-        let owner = |id: i64| {
-            // The last value means "no change" to the kernel.
-            u32::try_from(id)
-                .ok()
-                .filter(|id| *id != u32::MAX)
-                .ok_or_else(|| refused(path, format_args!("owner {id} is out of range")))
-        };
-        let xattrs = super::xattrs::kept(path, &entry.xattrs, max_xattr_bytes)?;
-        let (uid, gid) = (owner(entry.uid)?, owner(entry.gid)?);
-        Ok(OwnedMetadata { mode: entry.mode, uid, gid, mtime: entry.mtime, xattrs })
-    }
-
-    fn borrowed(&self) -> Metadata<'_> {
-        Metadata {
-            mode: self.mode,
-            uid: self.uid,
-            gid: self.gid,
-            mtime: self.mtime.0,
-            mtime_nanoseconds: self.mtime.1,
-            xattrs: self.xattrs.iter().map(|(name, value)| (&name[..], &value[..])).collect(),
-        }
-    }
-}
-
-fn link_target<'e>(path: &[u8], target: &'e [u8]) -> Result<&'e [u8]> {
-    match target.len() {
-        0 => Err(refused(path, "a symbolic link to nothing")),
-        4096.. => Err(refused(path, "the target of the symbolic link is longer than 4095 bytes")),
-        _ if target.contains(&0) => Err(refused(path, "the target of the symbolic link holds a NUL byte")),
-        _ => Ok(target),
-    }
-}
-
-/// Linux device numbers have 12 and 20 bits.
-fn device(path: &[u8], (major, minor): (i64, i64)) -> Result<(u32, u32)> {
-    if (0..1 << 12).contains(&major) && (0..1 << 20).contains(&minor) {
-        return Ok((major as u32, minor as u32));
-    }
-    Err(refused(path, format_args!("device number {major}:{minor} is out of range")))
 }
 
 #[cfg(test)]
