@@ -5,11 +5,11 @@
 #   e2fsprogs                            mke2fs makes the boxes' disks
 #   gcc, make                            compile the C parts of the dependencies (SQLite, zstd, ring)
 #   busybox-static, docker-registry      the demo: an image, and a registry to pull it from
-#   erofs-utils, umoci, skopeo           tests: independent implementations to compare with
-#   podman                               benches: a peer to compare with
+#   erofs-utils, umoci, skopeo, debootstrap   tests: independent implementations, and a whole Debian, to compare with
+#   podman                               benches only: a peer to compare with
 set -eu
 
-needed="qemu-system-x86 e2fsprogs gcc libc6-dev make busybox-static docker-registry erofs-utils umoci skopeo"
+needed="qemu-system-x86 e2fsprogs gcc libc6-dev make busybox-static docker-registry erofs-utils umoci skopeo debootstrap"
 [ "${BOXLITE_SETUP_PEERS:-}" = 1 ] && needed="$needed podman"
 
 missing=

@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What to do when the distribution cannot help.
 pub const FILE_HINT: &str = "get a Debian kernel package (`linux-image-<release>-cloud-amd64`) and name it: \
-                    `boxlite kernel install --from FILE`";
+                    `boxlite kernel install --package FILE`";
 
 /// Fetches the package into `directory`, which is created, and returns its path.
 ///

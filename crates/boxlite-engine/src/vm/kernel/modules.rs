@@ -74,7 +74,7 @@ impl ModuleSet {
                 ErrorCode::Unsupported,
                 format!("the kernel has no module and no built-in `{}`", names.join("`, `")),
             )
-            .hint("name a kernel with virtio over MMIO, ext4, EROFS and overlayfs: `boxlite kernel install --from FILE`"));
+            .hint("name a kernel with virtio over MMIO, ext4, EROFS and overlayfs: `boxlite kernel install --package FILE`"));
         }
         let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
         for name in REQUIRED {
