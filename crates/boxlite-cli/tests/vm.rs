@@ -181,6 +181,9 @@ fn a_detached_box_is_found_by_other_processes_and_keeps_its_disk() {
     assert_eq!(cli.ok(&["exec", "detached", "sh", "-c", "echo kept > /file; hostname"]), id);
     assert_eq!(cli.run(&["exec", &id[..8], "--", "sh", "-c", "exit 9"]).code, 9);
     assert_eq!(cli.run(&["exec", "detached", "no-such-program"]).code, 127);
+    assert!(cli.ok(&["exec", "-t", "detached", "tty"]).starts_with("/dev/pts/"));
+    let piped = cli.run_with_input(&["exec", "-i", "detached", "wc", "-c"], &[b'x'; 100_000]);
+    assert_eq!((piped.code, piped.stdout.trim()), (0, "100000"), "{piped:?}");
     assert_eq!(cli.run(&["start", "detached"]).code, 1);
     assert_eq!(cli.run(&["rm", "detached"]).code, 1);
     assert_eq!(cli.ok(&["stop", "-t", "1", "detached"]), "detached");
@@ -193,6 +196,16 @@ fn a_detached_box_is_found_by_other_processes_and_keeps_its_disk() {
     assert_eq!(cli.ok(&["exec", "detached", "cat", "/file"]), "kept");
     assert_eq!(cli.ok(&["rm", "-f", "detached"]), "detached");
     assert_eq!(cli.run(&["inspect", "detached"]).code, 1);
+}
+
+#[test]
+fn a_detached_box_with_rm_goes_when_its_command_has_ended() {
+    let _cleanup = Cleanup::named("passing");
+    let ran =
+        run(&["-d", "--rm", "--name", "passing"], &["sh", "-c", "until [ -e /go ]; do sleep 0.05; done"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    cli().ok(&["exec", "passing", "touch", "/go"]);
+    within(Duration::from_secs(30), "the box is gone", || cli().run(&["inspect", "passing"]).code == 1);
 }
 
 /// A box of `run` dies with its process; started again by `start`, it is to stay.
