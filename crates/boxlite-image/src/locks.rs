@@ -62,6 +62,7 @@ pub(crate) struct Locks {
 
 /// A lock that is held until this is dropped.
 pub(crate) struct LockGuard {
+    content: Content,
     file: File,
     path: PathBuf,
     released: Arc<Notify>,
@@ -145,13 +146,18 @@ impl Locks {
             if std::fs::metadata(&path)
                 .is_ok_and(|named| named.ino() == held.ino() && named.dev() == held.dev())
             {
-                return Ok(Some(LockGuard { file, path, released: self.released.clone() }));
+                return Ok(Some(LockGuard { content, file, path, released: self.released.clone() }));
             }
         }
     }
 }
 
 impl LockGuard {
+    /// Returns what is locked.
+    pub(crate) fn content(&self) -> Content {
+        self.content
+    }
+
     /// Lets go without deleting the file or waking anybody: for a look that found nothing.
     fn close_quietly(self) {
         let _ = flock(self.file.as_fd(), FlockOperation::Unlock);

@@ -68,10 +68,10 @@ pub(crate) fn choose<'a>(entries: &'a [IndexEntry], wanted: &Platform) -> Result
     let platforms: Vec<_> = platforms.collect();
     let mut best: Option<(&IndexEntry, u32)> = None;
     for (entry, platform) in &platforms {
-        if let Some(score) = suits(&wanted, platform) {
-            if best.is_none_or(|(_, highest)| score > highest) {
-                best = Some((entry, score));
-            }
+        if let Some(score) = suits(&wanted, platform)
+            && best.is_none_or(|(_, highest)| score > highest)
+        {
+            best = Some((entry, score));
         }
     }
     if let Some((entry, _)) = best {

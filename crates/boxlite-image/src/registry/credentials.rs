@@ -80,10 +80,10 @@ impl Credentials {
         let Some(path) = &self.config_path else { return Ok(None) };
         let path = if path.is_dir() { path.join("config.json") } else { path.clone() };
         let Some(config) = read_config(&path)? else { return Ok(None) };
-        if let Some(helper) = config.helpers.get(host).or(config.store.as_ref()) {
-            if let Some(auth) = self.ask_helper(helper, host).await? {
-                return Ok(Some(auth));
-            }
+        if let Some(helper) = config.helpers.get(host).or(config.store.as_ref())
+            && let Some(auth) = self.ask_helper(helper, host).await?
+        {
+            return Ok(Some(auth));
         }
         let entry = config.auths.iter().find(|(key, _)| host_of(key) == host);
         match entry {

@@ -118,10 +118,11 @@ impl Inner {
     /// Looks for content that no row needs and no pull is about to.
     fn examine_orphans(&self, report: &mut CheckReport, repair: bool) -> Result<()> {
         let home = &self.home;
-        let directories: [(_, fn(Digest) -> Content); 3] = [
-            (home.blobs(), Content::Blob),
-            (home.layers(), Content::Layer),
-            (home.rootfs(), Content::Merged),
+        type Kind = fn(Digest) -> Content;
+        let directories = [
+            (home.blobs(), Content::Blob as Kind),
+            (home.layers(), Content::Layer as Kind),
+            (home.rootfs(), Content::Merged as Kind),
         ];
         for (directory, kind) in directories {
             for path in files::entries(&directory)? {

@@ -170,7 +170,7 @@ impl Inner {
             files::delete_file(&files::unfinished(&self.home, content, Unfinished::Made))?;
         }
         if displaced.is_some() {
-            leases.release();
+            self.let_go(leases)?;
             self.collect()?;
         }
         Ok(true)

@@ -36,10 +36,10 @@ impl Leases {
         self.lock().made.clone()
     }
 
-    /// Lets go of every lock.
-    pub(crate) fn release(&self) {
+    /// Lets go of every lock. Returns what was held: see [`super::Inner::let_go`].
+    pub(crate) fn release(&self) -> Vec<Content> {
         let guards = std::mem::take(&mut self.lock().guards);
-        drop(guards);
+        guards.iter().map(|guard| guard.content()).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

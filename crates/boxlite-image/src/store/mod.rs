@@ -220,11 +220,17 @@ impl ImageStore {
                 Ok(image.zip(used.into_iter().next()))
             })?;
             let (record, held) = found.ok_or_else(|| gone(&id))?;
-            let layout =
-                boxlite_rootfs::layout(&store.home.merged(&record.chain_id), &layer_paths(store, &record))
-                    .map_err(|error| {
-                        error.hint("`boxlite system check --repair` finds and mends what is missing")
-                    })?;
+            let merged = store.home.merged(&record.chain_id);
+            let layout = match boxlite_rootfs::layout(&merged, &layer_paths(store, &record)) {
+                Ok(layout) => layout,
+                // Removed in the meantime, or damaged.
+                Err(_) if store.database.read(|connection| rows::image(connection, &id))?.is_none() => {
+                    return Err(gone(&id));
+                }
+                Err(error) => {
+                    return Err(error.hint("`boxlite system check --repair` finds and mends what is missing"));
+                }
+            };
             store.touch(&id, held.info.last_used_at)?;
             Ok((layout, record.config))
         });
@@ -248,7 +254,10 @@ impl ImageStore {
                 return Err(Error::new(ErrorCode::Storage, format!("files of image `{text}` are missing"))
                     .hint("`boxlite system check --repair` finds and mends what is missing"));
             }
-            boxlite_rootfs::export(&store.home.merged(&record.chain_id), &layer_paths(store, &record), &path)
+            let merged = store.home.merged(&record.chain_id);
+            let exported = boxlite_rootfs::export(&merged, &layer_paths(store, &record), &path);
+            store.let_go(&leases)?;
+            exported
         });
         exported.await.with(Context::Reference, reference).during("images.export")
     }

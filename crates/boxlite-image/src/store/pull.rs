@@ -58,15 +58,16 @@ impl Pull {
     /// Runs the pull to its end. Whatever that is, all locks are let go.
     pub(super) async fn run(self, reference: &Reference, policy: PullPolicy) -> Result<PulledImage> {
         let result = self.resolve_and_pull(reference, policy).await;
-        self.leases.release();
-        if let Err(error) = &result {
-            // What a bad image brought in is of no use to anybody; what a broken connection left is.
-            if !error.is_retryable() {
-                let made = self.leases.all_made();
-                self.store.blocking(move |store| store.discard(&made).map(|_| ())).await?;
-            }
-        }
-        result
+        let leases = self.leases.clone();
+        // What a bad image brought in is of no use to anybody; what a broken connection left is.
+        let useless = result.as_ref().is_err_and(|error| !error.is_retryable());
+        let cleaned = self.store.blocking(move |store| {
+            store.let_go(&leases)?;
+            if useless { store.discard(&leases.all_made()).map(|_| ()) } else { Ok(()) }
+        });
+        let cleaned = cleaned.await;
+        let image = result?;
+        cleaned.map(|()| image)
     }
 
     async fn resolve_and_pull(&self, reference: &Reference, policy: PullPolicy) -> Result<PulledImage> {
@@ -106,7 +107,7 @@ impl Pull {
                     return Ok(None);
                 };
                 if !store.hold_image(&found.info.id, &leases)? {
-                    leases.release();
+                    store.let_go(&leases)?;
                     return Ok(None);
                 }
                 store.touch(&found.info.id, found.info.last_used_at)?;
@@ -239,7 +240,7 @@ impl Pull {
                 };
                 selection::check(&record.platform, &wanted)?;
                 if !store.hold_image(&id, &leases)? || !store.hold_index(index.as_ref(), &leases)? {
-                    leases.release();
+                    store.let_go(&leases)?;
                     return Ok(None);
                 }
                 let reference = ReferenceRecord {
@@ -249,7 +250,7 @@ impl Pull {
                     index_digest: index.map(|(digest, _)| digest),
                 };
                 if !store.commit(None, &reference, &leases)? {
-                    leases.release();
+                    store.let_go(&leases)?;
                     return Ok(None);
                 }
                 Ok(Some(PulledImage {

@@ -8,6 +8,7 @@ use boxlite_types::{Context, Error, ErrorCode, RemovedImage, Result};
 
 use super::Inner;
 use super::files::{self, Unfinished};
+use super::leases::Leases;
 use super::lookup::Lookup;
 use super::rows::{self, HeldReference, ImageRecord};
 use crate::locks::Content;
@@ -52,6 +53,19 @@ impl Inner {
         let bytes_freed = self.delete_content_of(&deleted)?;
         let deleted = deleted.iter().map(|image| image.id).collect();
         Ok(RemovedImage { untagged: Vec::new(), deleted, bytes_freed })
+    }
+
+    /// Lets go of everything `leases` hold. What lost its rows meanwhile, and could not be deleted because it was held, is
+    /// deleted now; what is marked awaits the next pull.
+    pub(crate) fn let_go(&self, leases: &Leases) -> Result<()> {
+        let mut forsaken = Vec::new();
+        for content in leases.release() {
+            let marked = files::unfinished(&self.home, content, Unfinished::Made).exists();
+            if !marked && !self.database.read(|connection| rows::is_needed(connection, content))? {
+                forsaken.push(content);
+            }
+        }
+        self.discard(&forsaken).map(|_| ())
     }
 
     fn delete_content_of(&self, images: &[ImageRecord]) -> Result<u64> {
