@@ -44,6 +44,7 @@ pub fn run(command: &mut Command) -> Finished {
 ///
 /// # Panics
 /// As [`run`].
+#[expect(clippy::zombie_processes, reason = "it is waited for, by a call that also tells what it used")]
 pub fn peak_memory_bytes(command: &mut Command) -> u64 {
     let child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the command can be started");
