@@ -228,7 +228,7 @@ async fn ten_thousand_images_are_listed() {
         transaction
             .execute(
                 "INSERT INTO images SELECT ?1, config_digest, media_type, os, architecture, variant, chain_id, size_bytes, \
-                 unpacked_bytes, created, config, history, pulled_at, last_used_at FROM images WHERE id = ?2",
+                 unpacked_bytes, created, layer_count, pulled_at, last_used_at, config, history FROM images WHERE id = ?2",
                 [&id, &scene.one.digest().to_string()],
             )
             .unwrap();

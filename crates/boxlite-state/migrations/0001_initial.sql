@@ -12,10 +12,11 @@ CREATE TABLE images (
     size_bytes      INTEGER NOT NULL,       -- compressed layers + config
     unpacked_bytes  INTEGER NOT NULL,
     created         TEXT,                   -- RFC 3339, from the config
-    config          TEXT NOT NULL,          -- json ImageConfig
-    history         TEXT NOT NULL,          -- json [(command, empty)]
+    layer_count     INTEGER NOT NULL,
     pulled_at       INTEGER NOT NULL,
-    last_used_at    INTEGER NOT NULL
+    last_used_at    INTEGER NOT NULL,
+    config          TEXT NOT NULL,          -- json ImageConfig; the long columns last, so that a list need not read them
+    history         TEXT NOT NULL           -- json [(command, empty)]
 ) STRICT;
 
 -- One row per layer of an image, lowest first. Several images share a diff_id, and then its directory in layers/.

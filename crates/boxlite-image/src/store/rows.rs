@@ -53,7 +53,7 @@ pub(crate) struct HeldReference {
 
 const INFO_COLUMNS: &str = "r.reference, r.repository, r.tag, r.platform, r.cached_at, r.index_digest, i.id, \
     i.config_digest, i.os, i.architecture, i.variant, i.created, i.size_bytes, i.unpacked_bytes, i.last_used_at, \
-    (SELECT count(*) FROM image_layers l WHERE l.image_id = i.id)";
+    i.layer_count";
 
 fn digest(row: &Row<'_>, column: usize) -> Sql<Digest> {
     parse_digest(column, row.get_ref(column)?.as_str()?)
@@ -243,8 +243,8 @@ pub(crate) fn is_needed(connection: &Connection, content: Content) -> Sql<bool> 
 pub(crate) fn insert_image(connection: &Connection, image: &ImageRecord, now: i64) -> Sql<()> {
     let added = connection.execute(
         "INSERT INTO images (id, config_digest, media_type, os, architecture, variant, chain_id, size_bytes, \
-         unpacked_bytes, created, config, history, pulled_at, last_used_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13) ON CONFLICT (id) DO NOTHING",
+         unpacked_bytes, created, config, history, pulled_at, last_used_at, layer_count) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14) ON CONFLICT (id) DO NOTHING",
         params![
             image.id.to_string(),
             image.config_digest.to_string(),
@@ -259,6 +259,7 @@ pub(crate) fn insert_image(connection: &Connection, image: &ImageRecord, now: i6
             to_json(&image.config)?,
             to_json(&image.history)?,
             now,
+            image.layers.len(),
         ],
     )?;
     if added == 0 {
