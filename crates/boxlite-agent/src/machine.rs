@@ -12,6 +12,8 @@ use rustix::system::RebootCommand;
 
 use crate::failure::{failed, failed_io};
 use crate::port::Port;
+use crate::root::{QUIET, groundwork};
+use crate::setup;
 
 /// Names of the kernel modules to load, one a line, in their order. They lie in [`MODULES`].
 const MODULE_LIST: &str = "/modules.list";
@@ -24,13 +26,16 @@ const PORTS: &str = "/sys/class/virtio-ports";
 /// Ports are announced by the device some time after its driver is there.
 const PORT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Brings the initramfs up and opens the port.
+/// Brings the initramfs up, opens the port, and makes ready what no box makes a difference to.
 pub(crate) fn boot() -> Result<Port> {
-    for (source, target, kind) in
-        [("proc", "/proc", "proc"), ("sysfs", "/sys", "sysfs"), ("devtmpfs", "/dev", "devtmpfs")]
-    {
+    // The first two become the box's.
+    for (source, target, kind, flags) in [
+        ("proc", "/proc", "proc", QUIET),
+        ("sysfs", "/sys", "sysfs", QUIET),
+        ("devtmpfs", "/dev", "devtmpfs", MountFlags::NOSUID),
+    ] {
         let _ = rustix::fs::mkdir(target, Mode::from(0o755));
-        match rustix::mount::mount(source, target, kind, MountFlags::NOSUID, None) {
+        match rustix::mount::mount(source, target, kind, flags, None) {
             // The kernel may have mounted it already.
             Ok(()) | Err(Errno::BUSY) => {}
             Err(errno) => return Err(failed(format!("mount `{target}`"), errno)),
@@ -38,7 +43,11 @@ pub(crate) fn boot() -> Result<Port> {
     }
     crate::open_standard_descriptors();
     load_modules()?;
-    Port::new(open_port()?, true)
+    let port = open_port()?;
+    // A box without a loopback interface is still a box.
+    let _ = setup::loopback_up();
+    groundwork::lay()?;
+    Port::new(port, true)
 }
 
 fn load_modules() -> Result<()> {

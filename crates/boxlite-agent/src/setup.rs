@@ -33,8 +33,6 @@ pub(crate) fn of_machine(setup: &Setup) -> Result<Ready> {
     rustix::time::clock_settime(ClockId::Realtime, time).map_err(|errno| failed("set the clock", errno))?;
     rustix::system::sethostname(setup.hostname.as_bytes())
         .map_err(|errno| failed("set the host name", errno))?;
-    // A box without a loopback interface is still a box.
-    let _ = loopback_up();
     let root = setup.root.as_ref().map(|wanted| root::mount(wanted, setup)).transpose()?;
     Ok(Ready { kernel: kernel(), root })
 }
@@ -88,7 +86,8 @@ fn add_entropy(bytes: &[u8]) -> Result<()> {
         .map_err(|errno| failed("reseed the random generator", errno))
 }
 
-fn loopback_up() -> Result<(), Errno> {
+/// Turns the loopback interface on.
+pub(crate) fn loopback_up() -> Result<(), Errno> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType};
     let socket =
         rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;

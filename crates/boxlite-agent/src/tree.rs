@@ -38,19 +38,15 @@ impl Forest {
     pub(crate) fn in_cgroup(directory: &Path) -> Result<Forest> {
         let directory = rustix::fs::open(directory, DIRECTORY, Mode::empty())
             .map_err(|errno| failed(format!("open the cgroup `{}`", directory.display()), errno))?;
-        Ok(Forest::of(directory))
-    }
-
-    /// As [`Forest::in_cgroup`], with the cgroup open already.
-    pub(crate) fn in_open_cgroup(directory: &OwnedFd) -> Result<Forest> {
-        let directory = directory.try_clone().map_err(|error| failed_io("use the cgroup", &error))?;
-        Ok(Forest::of(directory))
-    }
-
-    fn of(directory: OwnedFd) -> Forest {
         // Without the controller a command still runs and can be killed, only nobody learns of a lack of memory.
         let _ = write_at(&directory, "cgroup.subtree_control", b"+memory");
-        Forest::Cgroup { directory, planted: 0 }
+        Ok(Forest::Cgroup { directory, planted: 0 })
+    }
+
+    /// As [`Forest::in_cgroup`], with the cgroup open already, and its controllers handed down.
+    pub(crate) fn in_open_cgroup(directory: &OwnedFd) -> Result<Forest> {
+        let directory = directory.try_clone().map_err(|error| failed_io("use the cgroup", &error))?;
+        Ok(Forest::Cgroup { directory, planted: 0 })
     }
 
     /// Plants trees under keepers.

@@ -32,7 +32,7 @@ async fn a_box_is_furnished_as_containers_are() {
     let check = async |script: &str, expect: &str| {
         assert_eq!(output(&session, script).await, expect, "{script}");
     };
-    check("cut -d' ' -f2,3 /proc/mounts", "/ overlay\n/proc proc\n/sys sysfs\n/dev tmpfs\n/dev/pts devpts\n/dev/shm tmpfs\n/dev/mqueue mqueue\n/sys/fs/cgroup cgroup2\n").await;
+    check("cut -d' ' -f2,3 /proc/mounts", "/ overlay\n/proc proc\n/dev tmpfs\n/dev/pts devpts\n/dev/shm tmpfs\n/dev/mqueue mqueue\n/sys sysfs\n/sys/fs/cgroup cgroup2\n").await;
     check(
         "cd /dev; echo *",
         "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero\n",

@@ -42,7 +42,6 @@ fn replace(path: &str, content: &str, good: impl Fn(&[u8]) -> bool) -> Result<()
     if present[..length] == *content.as_bytes() || good(&present[..length]) {
         return Ok(());
     }
-    rustix::fs::ftruncate(&file, 0)?;
     let mut rest = content.as_bytes();
     let mut offset = 0;
     while !rest.is_empty() {
@@ -50,5 +49,5 @@ fn replace(path: &str, content: &str, good: impl Fn(&[u8]) -> bool) -> Result<()
         offset += count as u64;
         rest = &rest[count..];
     }
-    Ok(())
+    if length > content.len() { rustix::fs::ftruncate(&file, offset) } else { Ok(()) }
 }

@@ -1,15 +1,17 @@
 //! The root filesystem of a machine's box: image disk, writable disk, the overlay of both, and what Linux programs expect
 //! to find mounted.
 //!
+//! What does not depend on the box is made before it is known ([`groundwork`]); the rest here, when it is.
+//!
 //! The agent begins in the initramfs and ends up with the box's root as its own. It keeps descriptors of what must work
 //! whatever the box does to its mounts: the writable disk, `/proc`, the terminals, the cgroups. Images may hold anything:
 //! a root with nothing in it, links where directories belong. None of that keeps a box from starting.
 
 mod dev;
 mod etc;
+pub(crate) mod groundwork;
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
 
 use boxlite_protocol::{Root, Setup};
 use boxlite_types::{Error, ErrorCode, Result};
@@ -26,8 +28,8 @@ const BOX: &str = "/box";
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// `BLKFLSBUF` of `<linux/fs.h>`: forgets what is cached of a block device.
-const FORGET_CACHED: libc::c_ulong = 0x1261;
+/// How everything is mounted that holds neither programs nor devices.
+pub(crate) const QUIET: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
 /// What the agent holds of a mounted root.
 pub(crate) struct BoxRoot {
@@ -43,11 +45,8 @@ pub(crate) struct BoxRoot {
 
 /// Puts the root together and moves into it.
 pub(crate) fn mount(wanted: &Root, setup: &Setup) -> Result<BoxRoot> {
-    let image = find_disk(&wanted.image_serial)?;
-    let disk = find_disk(&wanted.disk_serial)?;
-    for directory in [IMAGE, DISK, BOX] {
-        make_directory(directory)?;
-    }
+    let image = groundwork::disk(&wanted.image_serial)?;
+    let disk = groundwork::disk(&wanted.disk_serial)?;
     mount_one(&image, IMAGE, "erofs", MountFlags::RDONLY | MountFlags::NOATIME, "")?;
     mount_one(&disk, DISK, "ext4", MountFlags::NOATIME, "")?;
     let (upper, work) = (format!("{DISK}/upper"), format!("{DISK}/work"));
@@ -57,30 +56,15 @@ pub(crate) fn mount(wanted: &Root, setup: &Setup) -> Result<BoxRoot> {
     mount_one("overlay", BOX, "overlay", MountFlags::NOATIME, &options)?;
     let disk = open_directory(DISK)?;
 
-    let moved = rustix::process::chdir(BOX)
-        .and_then(|()| rustix::mount::mount_move(".", "/"))
+    let cgroup = groundwork::open_cgroup();
+    rustix::process::chdir(BOX).map_err(|errno| failed("enter the box's root", errno))?;
+    groundwork::put_here()?;
+    let moved = rustix::mount::mount_move(".", "/")
         .and_then(|()| rustix::process::chroot("."))
         .and_then(|()| rustix::process::chdir("/"));
     moved.map_err(|errno| failed("move into the box's root", errno))?;
-
-    mount_one(
-        "proc",
-        place("/proc")?,
-        "proc",
-        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
-        "",
-    )?;
-    mount_one(
-        "sysfs",
-        place("/sys")?,
-        "sysfs",
-        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
-        "",
-    )?;
-    let terminals = dev::mount()?;
-    let cgroup = mount_cgroup();
     etc::write(setup);
-    Ok(BoxRoot { disk, proc: open_directory("/proc")?, terminals, cgroup })
+    Ok(BoxRoot { disk, proc: open_directory("/proc")?, terminals: open_directory("/dev/pts")?, cgroup })
 }
 
 impl BoxRoot {
@@ -96,24 +80,6 @@ impl BoxRoot {
         let _ = rustix::process::chdir("/");
         rustix::fs::sync();
     }
-}
-
-/// Finds a virtio disk by its serial number: they do not come up in the order they were given in.
-fn find_disk(serial: &str) -> Result<PathBuf> {
-    let entries = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
-    let found = entries.into_iter().find(|entry| {
-        std::fs::read_to_string(entry.path().join("serial")).is_ok_and(|text| text.trim_end() == serial)
-    });
-    let Some(entry) = found else {
-        return Err(Error::new(ErrorCode::Engine, format!("no disk with the serial number `{serial}`")));
-    };
-    let path = PathBuf::from("/dev").join(entry.file_name());
-    // A template may have looked at whatever was attached in the place of this disk.
-    let device = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| failed(format!("open the disk `{serial}`"), errno))?;
-    // SAFETY: the request takes no argument.
-    unsafe { libc::ioctl(device.as_raw_fd(), FORGET_CACHED as _, 0) };
-    Ok(path)
 }
 
 fn mount_one(
@@ -169,23 +135,4 @@ fn place(path: &'static str) -> Result<&'static str> {
         make_directory(path)?;
     }
     Ok(path)
-}
-
-/// Gives commands cgroups of their own; a kernel without them has boxes without a count of lacking memory.
-fn mount_cgroup() -> Option<OwnedFd> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount_one("cgroup2", "/sys/fs/cgroup", "cgroup2", flags, "nsdelegate").ok()?;
-    let hierarchy = open_directory("/sys/fs/cgroup").ok()?;
-    let control = rustix::fs::openat(
-        &hierarchy,
-        "cgroup.subtree_control",
-        OFlags::WRONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    );
-    if let Ok(control) = control {
-        let _ = rustix::io::write(control.as_fd(), b"+memory");
-        let _ = rustix::io::write(control.as_fd(), b"+pids");
-    }
-    rustix::fs::mkdirat(&hierarchy, "boxlite", Mode::from(0o755)).ok()?;
-    rustix::fs::openat(&hierarchy, "boxlite", DIRECTORY, Mode::empty()).ok()
 }
