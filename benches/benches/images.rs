@@ -137,7 +137,7 @@ fn on_top(report: &mut Report, home: &Path, registry: &DockerRegistry) {
         .map(|_| {
             let start = Instant::now();
             let count = executor.block_on(runtime.images().list()).expect("listed").len();
-            assert_eq!(count, 10_003);
+            assert!(count > 10_000, "{count}");
             start.elapsed()
         })
         .collect();

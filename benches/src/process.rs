@@ -42,19 +42,27 @@ pub fn run(command: &mut Command) -> Finished {
 
 /// Runs a command to its end and returns the most memory it had resident, in bytes.
 ///
+/// The record in procfs is read until the process is gone: what `wait4` tells of a process that was spawned with `vfork`
+/// includes the memory of its parent.
+///
 /// # Panics
 /// As [`run`].
-#[expect(clippy::zombie_processes, reason = "it is waited for, by a call that also tells what it used")]
 pub fn peak_memory_bytes(command: &mut Command) -> u64 {
-    let child =
+    let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the command can be started");
-    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
-    // SAFETY: both pointers are to live locals of the right type, and the child is ours and not waited for elsewhere.
-    let waited = unsafe { libc::wait4(child.id() as libc::pid_t, &mut status, 0, usage.as_mut_ptr()) };
-    assert!(waited == child.id() as libc::pid_t && status == 0, "{command:?} ended with status {status:#x}");
-    // SAFETY: all zeroes is a valid rusage, and wait4 has filled it.
-    let usage = unsafe { usage.assume_init() };
-    usage.ru_maxrss as u64 * 1024
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak_kib = 0;
+    loop {
+        let record = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = record.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        peak_kib = peak_kib.max(kib.unwrap_or(0));
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            assert!(status.success(), "{command:?} ended with {status}");
+            return peak_kib * 1024;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Returns the proportional share of memory (PSS) of a process in bytes, and `None` if it is gone.

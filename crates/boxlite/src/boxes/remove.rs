@@ -44,6 +44,8 @@ pub(crate) async fn remove(work: &Work, id: &BoxId, force: bool) -> Result<()> {
     let row = id.clone();
     work.rows(move |table| table.delete(&row)).await?;
     work.blocking(move || lock.remove_directory()).await?;
+    // Its image may have lost its last name while the box kept it.
+    work.images.collect().await?;
     work.emit(Event::BoxRemoved { id: id.clone() });
     Ok(())
 }

@@ -72,6 +72,8 @@ pub(crate) async fn settle(core: &Arc<Core>, seen: &BoxRow, end: &ExitRecord) ->
     core.emit(Event::BoxStopped { id: id.clone(), exit_code: Some(end.code) });
     if settled == Settled::Removed {
         remove_directory(core, id).await?;
+        // Its image may have lost its last name while the box kept it.
+        core.images.collect().await?;
         core.emit(Event::BoxRemoved { id: id.clone() });
     }
     Ok(())

@@ -273,3 +273,26 @@ async fn an_image_that_a_box_needs_is_not_removed() {
     runtime.images().remove(&world.image(), false).await.unwrap();
     assert_eq!(runtime.images().list().await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn an_image_without_a_name_goes_with_its_last_box() {
+    for auto_remove in [false, true] {
+        let world = World::new();
+        let runtime = world.open_with_image().await;
+        let made = runtime.create(BoxSpec { auto_remove, ..world.spec() }).await.unwrap();
+        assert_eq!(code(runtime.images().remove(&world.image(), false).await), ErrorCode::InUse);
+        runtime.images().remove(&world.image(), true).await.unwrap();
+        assert!(runtime.images().list().await.unwrap().is_empty());
+
+        made.start().await.unwrap();
+        assert!(runtime.usage().await.unwrap().blob_bytes > 0, "the box still needs it");
+        made.stop(Duration::from_secs(5)).await.unwrap();
+        if !auto_remove {
+            made.remove(false).await.unwrap();
+        }
+        let usage = runtime.usage().await.unwrap();
+        assert_eq!((usage.blob_bytes, usage.layer_bytes), (0, 0));
+        assert!(runtime.check(false).await.unwrap().findings.is_empty());
+        runtime.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+}
