@@ -28,26 +28,40 @@ pub(super) fn write(setup: &Setup) {
 }
 
 /// Gives a file its content, unless what it has is good already.
+///
+/// It is looked at without being opened for writing, and emptied by being opened: the overlay then copies nothing of the
+/// image's file but its attributes, and under the emulator each kind of thing the kernel does costs milliseconds at first.
 fn replace(path: &str, content: &str, good: impl Fn(&[u8]) -> bool) -> Result<(), Errno> {
-    // Without O_TRUNC and with O_NONBLOCK until it is known to be a file; links stay inside the root.
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // Links stay inside the root.
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let file: OwnedFd = rustix::fs::openat2(&root, path, flags, Mode::from(0o644), resolve)?;
-    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
-        return Err(Errno::INVAL);
+    let open = |flags: OFlags| -> Result<OwnedFd, Errno> {
+        // With O_NONBLOCK until it is known to be a file.
+        let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // The kernel refuses a mode for what it is not to create.
+        let mode = if flags.contains(OFlags::CREATE) { Mode::from(0o644) } else { Mode::empty() };
+        rustix::fs::openat2(&root, path, flags, mode, resolve)
+    };
+    match open(OFlags::RDONLY) {
+        Ok(file) => {
+            if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+                return Err(Errno::INVAL);
+            }
+            let mut present = vec![0; MOST_BYTES];
+            let length = rustix::io::pread(&file, &mut present, 0)?;
+            if present[..length] == *content.as_bytes() || good(&present[..length]) {
+                return Ok(());
+            }
+        }
+        Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno),
     }
-    let mut present = vec![0; MOST_BYTES];
-    let length = rustix::io::pread(&file, &mut present, 0)?;
-    if present[..length] == *content.as_bytes() || good(&present[..length]) {
-        return Ok(());
-    }
+    // Nothing of the box runs yet, so it is still the file that was looked at.
+    let file = open(OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?;
     let mut rest = content.as_bytes();
-    let mut offset = 0;
     while !rest.is_empty() {
-        let count = rustix::io::pwrite(&file, rest, offset)?;
-        offset += count as u64;
+        let count = rustix::io::write(&file, rest)?;
         rest = &rest[count..];
     }
-    if length > content.len() { rustix::fs::ftruncate(&file, offset) } else { Ok(()) }
+    Ok(())
 }
