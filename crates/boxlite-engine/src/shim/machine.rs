@@ -124,7 +124,8 @@ fn set_up(job: &RunJob, directory: &OwnedFd, machine: &mut Machine) -> Result<()
         image_serial: vm::machine::IMAGE_SERIAL.into(),
         disk_serial: vm::machine::DISK_SERIAL.into(),
     });
-    let machine_id = machine_id(directory)?;
+    let kept = kept_machine_id(directory);
+    let machine_id = kept.clone().map_or_else(new_machine_id, Ok)?;
     let mut bytes = Vec::new();
     if !is_vm {
         let hello = Hello { generation: GENERATION, build: env!("CARGO_PKG_VERSION").into() };
@@ -132,10 +133,17 @@ fn set_up(job: &RunJob, directory: &OwnedFd, machine: &mut Machine) -> Result<()
     }
     // Last of all, so that it is right when it gets there.
     let realtime_ns = super::realtime_ns();
-    let setup = Setup { entropy, realtime_ns, hostname: job.hostname.clone(), machine_id, root };
+    let setup =
+        Setup { entropy, realtime_ns, hostname: job.hostname.clone(), machine_id: machine_id.clone(), root };
     Frame::message(SETUP_STREAM, FrameKind::AgentRequest, &AgentRequest::Setup(setup))
         .encode_into(&mut bytes);
     machine.agent.write_all(&bytes).map_err(|error| lost(&error))?;
+    // While the machine has something to do: a disk may take longer to keep a new id than the agent takes to set it up.
+    if kept.is_none() {
+        files::replace(directory, MACHINE_ID_FILE, machine_id.as_bytes(), Durable::Yes).map_err(|error| {
+            Error::new(ErrorCode::Storage, format!("cannot keep the machine id: {error}"))
+        })?;
+    }
     match answer(machine)? {
         Ok(Answer::Ready { kernel }) => {
             machine.isolation.kernel = kernel.chars().filter(|c| !c.is_control()).take(128).collect();
@@ -171,23 +179,21 @@ fn answer(machine: &mut Machine) -> Result<Outcome> {
     }
 }
 
-/// Returns the machine id of the box: random, the same at each start.
-fn machine_id(directory: &OwnedFd) -> Result<String> {
-    let mut kept = String::new();
+/// Returns the machine id of the box, the same at each start; `None` at the first.
+fn kept_machine_id(directory: &OwnedFd) -> Option<String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    if let Ok(file) = openat(directory, MACHINE_ID_FILE, flags, Mode::empty()) {
-        let _ = File::from(file).take(64).read_to_string(&mut kept);
-    }
-    if kept.len() == 32 && kept.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Ok(kept);
-    }
+    let file = openat(directory, MACHINE_ID_FILE, flags, Mode::empty()).ok()?;
+    let mut kept = String::new();
+    let _ = File::from(file).take(64).read_to_string(&mut kept);
+    (kept.len() == 32 && kept.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(kept)
+}
+
+/// Makes up the machine id of a box.
+fn new_machine_id() -> Result<String> {
     let mut random = [0; 16];
     rustix::rand::getrandom(&mut random, GetRandomFlags::empty())
         .map_err(|error| storage("get entropy", error))?;
-    let made: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    files::replace(directory, MACHINE_ID_FILE, made.as_bytes(), Durable::Yes)
-        .map_err(|error| Error::new(ErrorCode::Storage, format!("cannot keep the machine id: {error}")))?;
-    Ok(made)
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn lost(reason: &dyn std::fmt::Display) -> Error {
