@@ -64,7 +64,7 @@ fn against_peers(report: &mut Report, scratch: &Path, registry: &DockerRegistry)
     report.time("`skopeo copy` to a layout, nothing unpacked", &skopeo);
     report.time("`umoci unpack` of that layout", &umoci);
     report.time("`podman pull`", &podman);
-    report.at_most("pull / podman pull", ours.median(), podman.median(), 0.2);
+    report.at_most("pull / podman pull", ours.median(), podman.median(), 0.3);
     report.at_most(
         "pull / (skopeo copy + umoci unpack)",
         ours.median(),
