@@ -1,6 +1,4 @@
 //! Boxes: how long they take to start, what an exec costs, how fast bytes flow, what an idle one weighs, many at once.
-//!
-//! The bare restore beside the start is QEMU alone on the same template: no shim, no jail, no root filesystem.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
