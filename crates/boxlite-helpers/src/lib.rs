@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use boxlite_types::{Digest, Error, Result};
 use sha2::{Digest as _, Sha256};
@@ -29,11 +30,15 @@ pub struct Helpers {
     pub shim: PathBuf,
 }
 
+/// A helper is written under a name of the process, beside its final one: one at a time in each.
+static UNPACKING: Mutex<()> = Mutex::new(());
+
 /// Makes sure the helper programs of this build lie below `bin` (`<home>/bin`), and returns where.
 ///
 /// # Errors
 /// `Storage` or `NoSpace` if they cannot be written.
 pub fn unpack(bin: &Path) -> Result<Helpers> {
+    let _one_at_a_time = UNPACKING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     Ok(Helpers { agent: place(bin, &AGENT)?, shim: place(bin, &SHIM)? })
 }
 

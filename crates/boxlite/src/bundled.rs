@@ -4,7 +4,7 @@
 //! pulls images never has a helper on its disk.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use boxlite_engine::vm::{Accelerator, VmEngine, VmEngineOptions};
@@ -12,9 +12,6 @@ use boxlite_engine::{Engine, ExitRecord, ProcessIdentity, Session, StageSink, St
 use boxlite_types::{Error, ErrorCode, Home, Resources, Result};
 
 use crate::{AcceleratorChoice, EngineOptions};
-
-/// Unpacking writes beside the final name, under a name of the process: one at a time in each.
-static UNPACKING: Mutex<()> = Mutex::new(());
 
 /// The engine.
 #[derive(Clone)]
@@ -62,10 +59,7 @@ impl Inner {
 /// # Errors
 /// `Storage`, `NoSpace` if they cannot be written.
 pub(crate) fn vm_options(home: &Home, options: &EngineOptions) -> Result<VmEngineOptions> {
-    let helpers = {
-        let _one_at_a_time = UNPACKING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        boxlite_helpers::unpack(&home.bin())?
-    };
+    let helpers = boxlite_helpers::unpack(&home.bin())?;
     Ok(VmEngineOptions {
         home: home.clone(),
         agent: helpers.agent,

@@ -217,22 +217,8 @@ mod tests {
 
     use super::*;
 
-    fn spec() -> MachineSpec {
-        MachineSpec {
-            qemu: "/usr/bin/qemu".into(),
-            accelerator: Accelerator::Tcg,
-            kernel: "/home/kernels/6.1/vmlinux".into(),
-            kernel_release: "6.1".into(),
-            initramfs: "/home/kernels/6.1/initramfs/aa".into(),
-            tsc_khz: 2_000_000,
-            cpus: 1,
-            memory_mib: 128,
-            template: None,
-        }
-    }
-
     fn text(memory: &Memory) -> Vec<String> {
-        let arguments = arguments(&spec(), Path::new("/boxes/a/disk"), memory).unwrap();
+        let arguments = arguments(&MachineSpec::example(), Path::new("/boxes/a/disk"), memory).unwrap();
         arguments.into_iter().map(|argument| argument.into_string().unwrap()).collect()
     }
 
@@ -254,7 +240,7 @@ mod tests {
     fn a_restored_machine_may_write_its_own_disk_and_nothing_of_its_template() {
         let disk = Path::new("/boxes/a/disk");
         let (command, _channels) =
-            vmm_command(&spec(), disk, &Memory::Restored("/templates/t".into())).unwrap();
+            vmm_command(&MachineSpec::example(), disk, &Memory::Restored("/templates/t".into())).unwrap();
         assert_eq!(command.writable, [disk]);
         assert_eq!(command.copy_on_write, [Path::new("/templates/t/memory")]);
         assert!(command.readable.contains(&"/home/kernels/6.1/vmlinux".into()));
@@ -265,7 +251,7 @@ mod tests {
     fn paths_survive_the_option_syntax_or_are_refused() {
         let check = |path: &[u8], expect: Option<&str>| {
             let path = Path::new(std::ffi::OsStr::from_bytes(path));
-            let found = arguments(&spec(), path, &Memory::Fresh);
+            let found = arguments(&MachineSpec::example(), path, &Memory::Fresh);
             match expect {
                 Some(filename) => assert!(found.unwrap().iter().any(|argument| {
                     argument.to_str().is_some_and(|text| text.ends_with(&format!("file.filename={filename}")))

@@ -75,6 +75,24 @@ pub struct MachineSpec {
     pub template: Option<PathBuf>,
 }
 
+#[cfg(test)]
+impl MachineSpec {
+    /// Returns a small machine of files that nobody opens.
+    pub(super) fn example() -> Self {
+        MachineSpec {
+            qemu: "/usr/bin/qemu".into(),
+            accelerator: Accelerator::Tcg,
+            kernel: "/home/kernels/6.1/vmlinux".into(),
+            kernel_release: "6.1".into(),
+            initramfs: "/home/kernels/6.1/initramfs/aa".into(),
+            tsc_khz: 2_000_000,
+            cpus: 1,
+            memory_mib: 128,
+            template: None,
+        }
+    }
+}
+
 /// Where the memory of a machine comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Memory {

@@ -7,25 +7,11 @@ use boxlite_types::Home;
 use super::*;
 use crate::vm::machine::Accelerator;
 
-fn spec() -> MachineSpec {
-    MachineSpec {
-        qemu: "/usr/bin/qemu".into(),
-        accelerator: Accelerator::Tcg,
-        kernel: "/home/kernels/6.1/vmlinux".into(),
-        kernel_release: "6.1".into(),
-        initramfs: "/home/kernels/6.1/initramfs/aa".into(),
-        tsc_khz: 2_000_000,
-        cpus: 1,
-        memory_mib: 128,
-        template: None,
-    }
-}
-
 #[test]
 fn everything_a_state_depends_on_changes_its_key() {
     let home = Home::new("/home");
     let key = |change: fn(&mut MachineSpec), version: &str| {
-        let mut spec = spec();
+        let mut spec = MachineSpec::example();
         change(&mut spec);
         directory(&home, &spec, version).unwrap()
     };
@@ -53,7 +39,7 @@ fn template(root: &Path, name: &str, age: Duration) -> PathBuf {
     fs::write(directory.join(MEMORY_FILE), [1; 4096]).unwrap();
     fs::write(directory.join(STATE_FILE), b"state").unwrap();
     let meta = Meta {
-        spec: spec(),
+        spec: MachineSpec::example(),
         qemu_version: "7.2.0".into(),
         memory_bytes: 4096,
         state_bytes: 5,
