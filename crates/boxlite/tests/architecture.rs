@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the library with its level: a crate sees only what is below it.
-const LEVELS: [(&str, u32); 10] = [
+const LEVELS: [(&str, u32); 13] = [
     ("boxlite-types", 0),
     ("boxlite-protocol", 1),
     ("boxlite-rootfs", 1),
@@ -17,10 +17,13 @@ const LEVELS: [(&str, u32); 10] = [
     ("boxlite-helpers", 3),
     ("boxlite", 4),
     ("boxlite-cli", 5),
+    ("boxlite-ffi", 5),
+    ("boxlite-node", 5),
+    ("boxlite-python", 5),
 ];
 
 /// Crates that no user of the library ever compiles.
-const DEVELOPMENT: [&str; 3] = ["boxlite-testkit", "boxlite-benches", "xtask"];
+const DEVELOPMENT: [&str; 4] = ["boxlite-testkit", "boxlite-conformance", "boxlite-benches", "xtask"];
 
 /// One dependency of a workspace crate on another.
 struct Edge {
