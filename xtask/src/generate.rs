@@ -19,6 +19,9 @@ fn all(root: &Path) -> Result<Vec<Generated>> {
 /// Writes every generated file.
 pub fn write(root: &Path) -> Result<()> {
     for file in all(root)? {
+        if let Some(directory) = root.join(file.path).parent() {
+            std::fs::create_dir_all(directory).context(file.path)?;
+        }
         std::fs::write(root.join(file.path), file.text).context(file.path)?;
     }
     Ok(())

@@ -1,44 +1,10 @@
-//! `api/errors.toml` to the Rust type and the table in the docs.
+//! The table as Rust: the type of boxlite-types, and the status of the C ABI with its mapping.
 
-use std::collections::HashSet;
 use std::fmt::Write;
 
-use anyhow::{Result, bail};
-use serde::Deserialize;
+use super::{Entry, capitalised, screaming};
 
-use super::Generated;
-
-#[derive(Deserialize)]
-struct Table {
-    error: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    code: String,
-    number: i32,
-    meaning: String,
-    retryable: bool,
-    http: u16,
-    hint: String,
-}
-
-pub fn generate(toml: &str) -> Result<Vec<Generated>> {
-    let table: Table = toml::from_str(toml)?;
-    let (mut codes, mut numbers) = (HashSet::new(), HashSet::from([0]));
-    for entry in &table.error {
-        if !codes.insert(&entry.code) || !numbers.insert(entry.number) {
-            bail!("errors.toml: `{}` ({}) is there twice", entry.code, entry.number);
-        }
-    }
-    Ok(vec![
-        Generated { path: "crates/boxlite-types/src/error_code.rs", text: rust(&table.error) },
-        Generated { path: "docs/errors.md", text: docs(&table.error) },
-    ])
-}
-
-fn rust(entries: &[Entry]) -> String {
+pub fn types(entries: &[Entry]) -> String {
     let mut out = String::from(
         "//! Generated from `api/errors.toml` by `make gen`; change it there.\n\n\
          /// What kind of failure an error is. Names and numbers are the same in every language.\n\
@@ -106,20 +72,32 @@ fn match_method(
     out.push_str("        }\n    }\n");
 }
 
-fn docs(entries: &[Entry]) -> String {
+/// The statuses of the C ABI. The mapping is an array of all codes, whose length is checked: a new code does not compile
+/// until it has a status.
+pub fn statuses(entries: &[Entry]) -> String {
     let mut out = String::from(
-        "# Errors\n\n<!-- Generated from `api/errors.toml` by `make gen`; change it there. -->\n\n\
-         Every failure carries one of these codes, in every language and on the command line (`--format json`). A number\n\
-         never changes its meaning.\n\n| code | number | meaning | retryable | HTTP | what to do |\n|---|---|---|---|---|---|\n",
+        "//! Generated from `api/errors.toml` by `make gen`; change it there.\n\nuse boxlite::ErrorCode;\n\n\
+         /// How a call ended. Numbers never change their meaning.\n\
+         #[allow(non_camel_case_types)]\n#[derive(Clone, Copy, Debug, PartialEq, Eq)]\n#[repr(i32)]\n\
+         pub enum boxlite_status {\n    /// Success.\n    BOXLITE_OK = 0,\n",
     );
-    for Entry { code, number, meaning, retryable, http, hint } in entries {
-        let retryable = if *retryable { "yes" } else { "no" };
-        let _ = writeln!(out, "| `{code}` | {number} | {meaning} | {retryable} | {http} | {hint} |");
+    for Entry { code, number, meaning, .. } in entries {
+        let _ =
+            writeln!(out, "    /// {}.\n    BOXLITE_{} = {number},", capitalised(meaning), screaming(code));
     }
+    let _ = writeln!(
+        out,
+        "}}\n\n#[rustfmt::skip]\nconst CODES: [(ErrorCode, boxlite_status); {}] = [",
+        entries.len()
+    );
+    for Entry { code, .. } in entries {
+        let _ = writeln!(out, "    (ErrorCode::{code}, boxlite_status::BOXLITE_{}),", screaming(code));
+    }
+    out.push_str(
+        "];\n\nconst _: () = assert!(CODES.len() == ErrorCode::ALL.len(), \"stale: run `make gen`\");\n\n\
+         impl From<ErrorCode> for boxlite_status {\n    fn from(code: ErrorCode) -> Self {\n        \
+         let found = CODES.iter().find(|(known, _)| *known == code);\n        \
+         found.map_or(boxlite_status::BOXLITE_INTERNAL, |(_, status)| *status)\n    }\n}\n",
+    );
     out
-}
-
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
