@@ -18,7 +18,7 @@ test: setup   ## Prove the product
 
 lint: setup   ## Formatting and lints, warnings refused
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --workspace --all-targets -- --deny warnings
+	$(CARGO) clippy --workspace --all-targets -- --deny warnings
 
 gen:          ## Write every generated file
 	$(CARGO) xtask gen
