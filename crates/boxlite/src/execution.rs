@@ -147,7 +147,31 @@ impl Execution {
     /// `Stopped` if the box or the runtime stops first.
     pub async fn wait(&mut self) -> Result<ExitStatus> {
         drop((self.stdout.take(), self.stderr.take()));
-        self.end().await
+        self.ended().await
+    }
+
+    /// Waits for the end of the command as [`Execution::wait`], and leaves output that nobody took where it is.
+    ///
+    /// # Errors
+    /// `Stopped` if the box or the runtime stops first.
+    pub fn ended(&self) -> impl Future<Output = Result<ExitStatus>> + Send + use<> {
+        let (gate, mut end, box_id) = (self.held.gate.clone(), self.held.end.clone(), self.box_id.clone());
+        async move {
+            run(&gate, "execution.wait", |work| async move {
+                let ended = async {
+                    let end = end.wait_for(Option::is_some).await.map(|end| end.clone());
+                    match end {
+                        Ok(Some(Ok(status))) => Ok(status),
+                        Ok(Some(Err((code, message)))) => {
+                            Err(Error::new(code, message).with(Context::Box, box_id.as_str()))
+                        }
+                        Ok(None) | Err(_) => Err(crate::gate::stopped()),
+                    }
+                };
+                work.cancellable(ended).await
+            })
+            .await
+        }
     }
 
     /// Closes stdin, collects everything that is still to come, and waits for the end.
@@ -158,61 +182,49 @@ impl Execution {
         drop(self.stdin.take());
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
         let (stdout, stderr) = futures::try_join!(collect(stdout), collect(stderr))?;
-        Ok(Output { stdout, stderr, status: self.end().await? })
+        Ok(Output { stdout, stderr, status: self.ended().await? })
     }
 
     /// Sends a signal to the process group of the command; one that has ended is left alone.
     ///
     /// # Errors
     /// `InvalidArgument` for a number that is no signal; `Stopped`.
-    pub async fn signal(&self, signal: Signal) -> Result<()> {
-        self.control("execution.signal", move |control| async move { control.signal(signal).await }).await
+    pub fn signal(&self, signal: Signal) -> impl Future<Output = Result<()>> + Send + use<> {
+        self.control("execution.signal", move |control| async move { control.signal(signal).await })
     }
 
     /// Kills the whole process tree, whatever groups and sessions it made.
     ///
     /// # Errors
     /// `Stopped`.
-    pub async fn kill(&self) -> Result<()> {
-        self.control("execution.kill", |control| async move { control.kill().await }).await
+    pub fn kill(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        self.control("execution.kill", |control| async move { control.kill().await })
     }
 
     /// Changes the size of its terminal.
     ///
     /// # Errors
     /// `Stopped`.
-    pub async fn resize(&self, size: TerminalSize) -> Result<()> {
-        self.control("execution.resize", move |control| async move { control.resize(size).await }).await
+    pub fn resize(&self, size: TerminalSize) -> impl Future<Output = Result<()>> + Send + use<> {
+        self.control("execution.resize", move |control| async move { control.resize(size).await })
     }
 
-    async fn control<R>(
-        &self,
-        name: &'static str,
-        act: impl FnOnce(ProcessControl) -> R + Send + 'static,
-    ) -> Result<()>
+    /// Says whether the runtime is open, without any work: for a binding whose own handle was closed.
+    ///
+    /// # Errors
+    /// `Stopped`; `ForkedProcess`.
+    pub fn check_open(&self) -> Result<()> {
+        self.held.gate.check()
+    }
+
+    /// Acts on the command. The future does not borrow the execution, whose streams can be taken in the meantime.
+    fn control<F, R>(&self, name: &'static str, act: F) -> impl Future<Output = Result<()>> + Send + use<F, R>
     where
+        F: FnOnce(ProcessControl) -> R + Send + 'static,
         R: Future<Output = Result<()>> + Send,
     {
-        let control = self.held.control.clone();
-        run(&self.held.gate, name, |work| async move { work.cancellable(act(control)).await }).await
-    }
-
-    async fn end(&self) -> Result<ExitStatus> {
-        let (mut end, box_id) = (self.held.end.clone(), self.box_id.clone());
-        run(&self.held.gate, "execution.wait", |work| async move {
-            let ended = async {
-                let end = end.wait_for(Option::is_some).await.map(|end| end.clone());
-                match end {
-                    Ok(Some(Ok(status))) => Ok(status),
-                    Ok(Some(Err((code, message)))) => {
-                        Err(Error::new(code, message).with(Context::Box, box_id.as_str()))
-                    }
-                    Ok(None) | Err(_) => Err(crate::gate::stopped()),
-                }
-            };
-            work.cancellable(ended).await
-        })
-        .await
+        let (gate, control) = (self.held.gate.clone(), self.held.control.clone());
+        async move { run(&gate, name, |work| async move { work.cancellable(act(control)).await }).await }
     }
 }
 

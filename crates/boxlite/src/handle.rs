@@ -42,6 +42,14 @@ impl BoxHandle {
         BoxHandle { id, gate }
     }
 
+    /// Says whether the runtime is open, without any work: for a binding whose own handle was closed.
+    ///
+    /// # Errors
+    /// `Stopped`; `ForkedProcess`.
+    pub fn check_open(&self) -> Result<()> {
+        self.gate.check()
+    }
+
     /// Returns the id.
     pub fn id(&self) -> &BoxId {
         &self.id

@@ -24,6 +24,14 @@ impl Images {
         Images { gate }
     }
 
+    /// Says whether the runtime is open, without any work: for a binding whose own handle was closed.
+    ///
+    /// # Errors
+    /// `Stopped`; `ForkedProcess`.
+    pub fn check_open(&self) -> Result<()> {
+        self.gate.check()
+    }
+
     /// Fetches an image, verifies every byte of it, and makes it ready to run.
     ///
     /// Cancelled by dropping the future or by the token of the options; it stops at once and leaves partial downloads that
