@@ -1,0 +1,3 @@
+module github.com/boxlite-ai/boxlite/sdks/go
+
+go 1.24
