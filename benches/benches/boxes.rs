@@ -1,12 +1,16 @@
-//! Boxes: how long they take to start, what an exec costs, how fast bytes flow, what an idle one weighs, many at once.
+//! Boxes: how long they take to start, what an exec costs, how fast bytes flow, what an idle one weighs, many at once. Beside
+//! it, in turn, what a machine with nothing of BoxLite around it takes: the emulator's own share.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use boxlite::{BoxHandle, BoxSpec, ExecSpec, Options, PullOptions, Resources, Runtime};
-use boxlite_benches::{Report, Samples, boxlite, proportional_memory_bytes, rounds, run};
+use boxlite::{BoxHandle, BoxSpec, Event, ExecSpec, Options, PullOptions, Resources, Runtime, StartStage};
+use boxlite_benches::{
+    BareMachine, Report, Samples, boxlite, proportional_memory_bytes, rounds, run, templates,
+};
 use boxlite_testkit::external::DockerRegistry;
 use boxlite_testkit::images::busybox;
+use boxlite_types::Home;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const STREAM_BYTES: usize = 256 << 20;
@@ -31,8 +35,10 @@ fn main() -> ExitCode {
             format!("{:.1} s", start.elapsed().as_secs_f64()),
         );
         let spec = BoxSpec { image: reference.clone(), ..BoxSpec::default() };
-        starts(&mut report, &runtime, &spec).await;
-        one_box(&mut report, &runtime, &spec).await;
+        let bare = BareMachine::of_home(&home, scratch.path());
+        starts(&mut report, &runtime, &spec, &bare).await;
+        one_box(&mut report, &runtime, &spec, &bare).await;
+        cold_starts(&mut report, &runtime, &spec, &bare).await;
         many(&mut report, &runtime, &spec, 20).await;
         runtime.shutdown(Duration::from_secs(20)).await.expect("shut down");
     });
@@ -44,24 +50,61 @@ fn main() -> ExitCode {
     report.finish()
 }
 
-/// From the call to a mounted root, and on to the end of `true`.
-async fn starts(report: &mut Report, runtime: &Runtime, spec: &BoxSpec) {
-    let (mut started, mut answered) = (Samples::default(), Samples::default());
+/// From the call to the agent's answer, to a mounted root, and on to the end of `true`.
+async fn starts(report: &mut Report, runtime: &Runtime, spec: &BoxSpec, bare: &BareMachine) {
+    let (mut restored, mut answered) = (Samples::default(), Samples::default());
+    let (mut mounted, mut ended) = (Samples::default(), Samples::default());
     for _ in 0..rounds(15) {
+        restored.push(bare.restore());
+        let mut events = runtime.events();
+        let start = Instant::now();
+        let work = runtime.create(spec.clone()).await.expect("created");
+        let answer = async {
+            while let Some(event) = events.next().await {
+                if matches!(event, Event::BoxStage { stage: StartStage::Machine, .. }) {
+                    return start.elapsed();
+                }
+            }
+            panic!("the runtime was shut down");
+        };
+        let (answer, result) = tokio::join!(answer, work.start());
+        result.expect("started");
+        mounted.push(start.elapsed());
+        answered.push(answer);
+        shell(&work, "true").await;
+        ended.push(start.elapsed());
+        work.remove(true).await.expect("removed");
+    }
+    report.time(
+        "bare restore of the same template, no jail and no shim: spawn to the agent's answer",
+        &restored,
+    );
+    report.time("create and start from the template, to the agent's answer", &answered);
+    report.time("the same, to a mounted root", &mounted);
+    report.time("the same, to the end of `true`", &ended);
+    report.at_most("start to the agent's answer / bare restore", answered.median(), restored.median(), 1.6);
+}
+
+/// Without a template, which the library makes before it starts a box from it: kernel and accelerator are there.
+async fn cold_starts(report: &mut Report, runtime: &Runtime, spec: &BoxSpec, bare: &BareMachine) {
+    let (mut booted, mut started) = (Samples::default(), Samples::default());
+    for _ in 0..rounds(3) {
+        booted.push(bare.boot_cold());
+        for template in templates(&Home::new(runtime.home())) {
+            std::fs::remove_dir_all(template).expect("removed");
+        }
         let start = Instant::now();
         let work = runtime.create(spec.clone()).await.expect("created");
         work.start().await.expect("started");
         started.push(start.elapsed());
-        shell(&work, "true").await;
-        answered.push(start.elapsed());
         work.remove(true).await.expect("removed");
     }
-    report.time("create and start from the template, to a mounted root", &started);
-    report.time("the same, to the end of `true`", &answered);
+    report.time("bare cold boot: spawn to the agent's answer", &booted);
+    report.time("create and start with no template, which is made first, to a mounted root", &started);
 }
 
 /// What one running box does.
-async fn one_box(report: &mut Report, runtime: &Runtime, spec: &BoxSpec) {
+async fn one_box(report: &mut Report, runtime: &Runtime, spec: &BoxSpec, bare: &BareMachine) {
     let work = runtime.create(spec.clone()).await.expect("created");
     work.start().await.expect("started");
     let mut round_trips = Samples::default();
@@ -89,6 +132,10 @@ async fn one_box(report: &mut Report, runtime: &Runtime, spec: &BoxSpec) {
     }
     assert_eq!(received, STREAM_BYTES);
     report.figure("stdout of a box", rate(start.elapsed()));
+    report.figure(
+        "bare virtio port, out of a guest that only writes to it",
+        rate(bare.read_port(STREAM_BYTES)),
+    );
 
     let mut into = work.exec(command("dd of=/dev/null bs=64k 2>&1", true)).await.expect("exec");
     let mut stdin = into.take_stdin().expect("asked for");
