@@ -65,7 +65,7 @@ impl Images {
         .await
     }
 
-    /// Lists every reference held, newest first.
+    /// Lists every reference held, by name.
     ///
     /// # Errors
     /// `Database`.

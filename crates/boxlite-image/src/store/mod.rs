@@ -90,9 +90,7 @@ impl ImageStore {
     /// # Errors
     /// `Database`.
     pub async fn list(&self) -> Result<Vec<ImageInfo>> {
-        let held =
-            self.inner.blocking(|store| store.database.read(rows::list)).await.during("images.list")?;
-        Ok(held.into_iter().map(|held| held.info).collect())
+        self.inner.blocking(|store| store.database.read(rows::list)).await.during("images.list")
     }
 
     /// Returns the image a reference, a digest, or an unambiguous beginning of an id names. If it is held for several
