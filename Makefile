@@ -4,13 +4,14 @@
 CARGO ?= cargo
 .PHONY: setup demo build test lint gen check-gen bench soak
 
-setup:        ## Install what is missing, from the distribution's packages
-	@xtask/setup.sh
+setup:        ## Install what the tests need and is missing, from the distribution's packages
+	@xtask/setup.sh test
 
 demo: build   ## Pull an image from a registry on loopback, boot a VM from it, run a command
 	$(CARGO) run --release --package boxlite-cli --example demo
 
-build: setup  ## Build the `boxlite` command (target/release/boxlite) and the library
+build:        ## Build the `boxlite` command (target/release/boxlite) and the library
+	@xtask/setup.sh build
 	$(CARGO) build --release --package boxlite-cli --bin boxlite
 
 test: setup   ## Prove the product
@@ -27,7 +28,7 @@ check-gen:    ## Fail if a generated file is stale
 	$(CARGO) xtask check-gen
 
 bench:        ## Measure, side by side with peers, and hold the budgets of SPECIFICATION.md
-	BOXLITE_SETUP_PEERS=1 xtask/setup.sh
+	@xtask/setup.sh bench
 	$(CARGO) build --release --package boxlite-cli --bin boxlite
 	$(CARGO) bench --package boxlite-benches
 

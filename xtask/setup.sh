@@ -1,16 +1,19 @@
 #!/bin/sh
-# Installs the Debian packages that are missing, and says what else is. Does nothing, quickly, when all is there.
+# Installs the Debian packages that are missing for a purpose, and says what else is. Does nothing, quickly, when all is there.
 #
-#   qemu-system-x86                      runs the boxes
-#   e2fsprogs                            mke2fs makes the boxes' disks
-#   gcc, make                            compile the C parts of the dependencies (SQLite, zstd, ring)
-#   busybox-static, docker-registry      the demo: an image, and a registry to pull it from
-#   erofs-utils, umoci, skopeo, debootstrap   tests: independent implementations, and a whole Debian, to compare with
-#   podman                               benches only: a peer to compare with
+#   setup.sh build   to build the command and run the demo: qemu-system-x86 and e2fsprogs (run the boxes and make their
+#                    disks), gcc and make (the C parts of the dependencies), busybox-static and docker-registry (an image,
+#                    and a registry to pull it from)
+#   setup.sh test    also what the tests compare with (erofs-utils, umoci, skopeo, debootstrap) and what the languages
+#                    need (g++, valgrind, cmake, pkg-config, libjansson-dev, python3-venv); checks Go, Python and Node
+#   setup.sh bench   also podman, a peer to compare with
 set -eu
 
-needed="qemu-system-x86 e2fsprogs gcc libc6-dev make busybox-static docker-registry erofs-utils umoci skopeo debootstrap"
-[ "${BOXLITE_SETUP_PEERS:-}" = 1 ] && needed="$needed podman"
+purpose=${1:-build}
+needed="qemu-system-x86 e2fsprogs gcc libc6-dev make busybox-static docker-registry"
+[ "$purpose" = build ] ||
+    needed="$needed erofs-utils umoci skopeo debootstrap g++ valgrind cmake pkg-config libjansson-dev python3-venv"
+[ "$purpose" != bench ] || needed="$needed podman"
 
 missing=
 for package in $needed; do
@@ -30,8 +33,15 @@ if [ -n "$missing" ]; then
         apt-get install --quiet --quiet --yes --no-install-recommends $missing >/dev/null
 fi
 
-command -v cargo >/dev/null || {
-    echo "error: cargo is not installed" >&2
-    echo "hint: install Rust 1.95 or later with rustup" >&2
+# The toolchains the distribution has too old, or not at all.
+require() { # program, what to install
+    command -v "$1" >/dev/null && return
+    echo "error: \`$1\` is not installed" >&2
+    echo "hint: install $2" >&2
     exit 1
 }
+require cargo "Rust 1.95 or later, with rustup"
+[ "$purpose" = build ] && exit
+require go "Go 1.24 or later"
+require python3 "CPython 3.10 or later"
+require npm "Node.js 20 or later, with npm"
