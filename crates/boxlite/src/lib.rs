@@ -21,7 +21,7 @@
 //!
 //! **Any executor.** A runtime owns its worker threads (`boxlite-*`); the futures here only wait for them, so they can be
 //! polled by any executor, or by `futures::executor::block_on`. Dropping a future cancels what it waits for, and the
-//! cancelled work rolls back on its own.
+//! cancelled work rolls back on its own; [`cancelled_by`] waits for that.
 
 mod archive;
 mod boxes;
@@ -54,5 +54,7 @@ pub use handle::BoxHandle;
 pub use images::Images;
 pub use logs::{LogEntry, LogOptions, LogSource, LogStream};
 pub use machine::{DoctorCheck, DoctorReport, KernelInfo, KernelSource, Kernels, PrepareProgress};
+pub use operation::cancelled_by;
 pub use options::{AcceleratorChoice, EngineOptions, Options};
 pub use runtime::{Runtime, RuntimeMetrics};
+pub use tokio_util::sync::CancellationToken;

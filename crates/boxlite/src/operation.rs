@@ -4,9 +4,14 @@
 //! token is cancelled; the work goes on until it has rolled back, still counted by the gate. The answer lies in a slot that
 //! takes the first settlement: the work's own, or `Stopped` when shutdown gives it up. A success that comes too late is
 //! dropped, which closes what it holds.
+//!
+//! A caller that has to know when the work has rolled back cancels by a token instead: see [`cancelled_by`].
 
+use std::cell::RefCell;
+use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use boxlite_types::{Error, ErrorCode, Result};
@@ -51,6 +56,34 @@ pub(crate) fn cancelled() -> Error {
     Error::new(ErrorCode::Cancelled, "the operation was cancelled")
 }
 
+thread_local! {
+    /// The token of the caller whose future is polled by this thread at this moment.
+    static CALLER: RefCell<Option<CancellationToken>> = const { RefCell::new(None) };
+}
+
+/// Lets `cancel` cancel the operations that `future` begins, without anybody letting go of the future: it goes on until
+/// the work has rolled back, and answers `Cancelled` then, or with success if that had won already.
+///
+/// Dropping a future asks for the same, but says nothing of when it is over.
+pub async fn cancelled_by<F: Future>(cancel: CancellationToken, future: F) -> F::Output {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        let outer = CALLER.replace(Some(cancel.clone()));
+        // Also when the poll panics: the token is not for whoever this thread polls next.
+        let _restore = RestoreCaller(outer);
+        future.as_mut().poll(context)
+    })
+    .await
+}
+
+struct RestoreCaller(Option<CancellationToken>);
+
+impl Drop for RestoreCaller {
+    fn drop(&mut self) {
+        CALLER.set(self.0.take());
+    }
+}
+
 struct Slot<T>(Mutex<Option<oneshot::Sender<Result<T>>>>);
 
 impl<T> Slot<T> {
@@ -81,14 +114,26 @@ where
     R: Future<Output = Result<T>> + Send + 'static,
 {
     let (sender, receiver) = oneshot::channel();
+    let caller = CALLER.with_borrow(Clone::clone);
     let slot = Arc::new(Slot(Mutex::new(Some(sender))));
     let pass = gate.enter(slot.clone()).map_err(|error| error.during(name))?;
     let core = pass.value().clone();
     let token = core.token.child_token();
     let _cancel_if_dropped = token.clone().drop_guard();
-    let future = work(Work { core: core.clone(), token });
+    let future = work(Work { core: core.clone(), token: token.clone() });
     core.tokio.spawn(complete(slot, pass, future));
-    receiver.await.unwrap_or_else(|_| Err(stopped())).map_err(|error| error.during(name))
+    let cancelled = pin!(async {
+        if let Some(caller) = caller {
+            caller.cancelled().await;
+            token.cancel();
+        }
+        std::future::pending::<Infallible>().await
+    });
+    let answer = tokio::select! {
+        answer = receiver => answer,
+        never = cancelled => match never {},
+    };
+    answer.unwrap_or_else(|_| Err(stopped())).map_err(|error| error.during(name))
 }
 
 async fn complete<T: Send>(

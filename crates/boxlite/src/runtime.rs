@@ -95,6 +95,14 @@ impl Runtime {
         Ok(runtime)
     }
 
+    /// Says whether an operation would be let in now, without beginning one.
+    ///
+    /// # Errors
+    /// `Stopped`; `ForkedProcess`.
+    pub fn check_open(&self) -> Result<()> {
+        self.owner.gate.check()
+    }
+
     /// Returns the image handle: the same one each time, without any I/O.
     pub fn images(&self) -> &Images {
         &self.owner.images

@@ -1,11 +1,10 @@
 //! Cancelling: a dropped future or a token, at every stage, leaves everything as it was.
 
-use boxlite::{BoxState, ErrorCode, PullOptions};
+use boxlite::{BoxState, CancellationToken, ErrorCode, PullOptions, cancelled_by};
 use boxlite_testkit::engine::STAGES;
 use boxlite_testkit::registry::{Fault, Gate, Rule, Target};
-use tokio_util::sync::CancellationToken;
 
-use crate::world::{World, code, exec, soon, stdout};
+use crate::world::{PATIENCE, World, code, exec, soon, stdout};
 
 #[tokio::test]
 async fn a_pull_is_cancelled_at_every_stage_and_the_next_one_succeeds() {
@@ -42,6 +41,28 @@ async fn a_pull_is_cancelled_at_every_stage_and_the_next_one_succeeds() {
             runtime.images().remove(&world.image(), false).await.unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn an_operation_cancelled_by_its_callers_token_ends_when_it_has_rolled_back() {
+    let world = World::new();
+    let runtime = world.open_with_image().await;
+    let made = runtime.create(world.spec()).await.unwrap();
+    let (hold, cancel) = (world.engine.hold_at(STAGES[0]), CancellationToken::new());
+    let start = tokio::spawn({
+        let (made, cancel) = (made.clone(), cancel.clone());
+        async move { cancelled_by(cancel, made.start()).await }
+    });
+    soon(hold.reached(1)).await;
+    cancel.cancel();
+    assert_eq!(code(soon(start).await.unwrap()), ErrorCode::Cancelled);
+    // Nothing of the start is left at the moment it answers.
+    assert_eq!(made.info().await.unwrap().state, BoxState::Created);
+    hold.release();
+    // What had won keeps its success, and a token that is cancelled already lets nothing begin.
+    assert_eq!(code(cancelled_by(cancel, made.start()).await), ErrorCode::Cancelled);
+    cancelled_by(CancellationToken::new(), made.start()).await.unwrap();
+    runtime.shutdown(PATIENCE).await.unwrap();
 }
 
 #[tokio::test]
