@@ -169,6 +169,7 @@ mod tests {
             stdin: false,
             timeout_ms: None,
             main: false,
+            detach: false,
         };
         let identity = Identity { uid: 1, gid: 1, groups: vec![], home: b"/home/x".to_vec() };
         let seen = environment(&exec, Some(&identity), "host");

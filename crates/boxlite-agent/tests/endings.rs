@@ -4,8 +4,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use boxlite_types::{ErrorCode, ExitStatus};
-use common::{command, finish, output_of, run, shell, start};
+use boxlite_protocol::Exec;
+use boxlite_types::{ErrorCode, ExitStatus, TerminalSize};
+use common::{Ended, command, finish, output_of, run, shell, start};
 
 /// Prints its own pid after escaping from its parent, session and group, then waits for ever.
 const ESCAPE: &str = "setsid sh -c 'setsid sh -c \"echo \\$\\$; exec sleep 1000\" & exit' & wait; sleep 1000";
@@ -113,6 +114,41 @@ async fn dropping_every_part_of_a_process_kills_its_tree() {
     drop(control);
     gone(escapee).await;
     gone(pid).await;
+}
+
+#[tokio::test]
+async fn a_detached_command_goes_on_with_nothing_to_read_and_nobody_to_write_to() {
+    let fixture = start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("streams");
+    let script = format!(
+        "said=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2); echo \"$said\" > {0}.part; mv {0}.part {0}; \
+         exec sleep 1000",
+        file.display()
+    );
+    let process = fixture.session.exec(Exec { detach: true, ..shell(&script) }).await.unwrap();
+    let pid = process.pid;
+    drop(process);
+    // Asked on the same connection, so a kill would have arrived before.
+    let wait = format!("until [ -e {} ]; do :; done; kill -0 {pid} && cat {0}", file.display());
+    assert_eq!(output_of(&fixture.session, &wait).await, "/dev/null\n".repeat(3));
+    drop(fixture);
+    gone(pid).await;
+}
+
+#[tokio::test]
+async fn whoever_keeps_a_detached_command_hears_of_its_end() {
+    let fixture = start().await;
+    // More than a terminal holds: it is read, though nobody wants it.
+    let flood = "head -c 1000000 /dev/zero; exit 5";
+    let tty = Some(TerminalSize { rows: 24, columns: 80 });
+    for tty in [None, tty] {
+        let exec = Exec { detach: true, tty, ..shell(flood) };
+        let ended = run(&fixture.session, exec).await.unwrap();
+        assert_eq!(ended, Ended { status: ExitStatus::exited(5), stdout: vec![], stderr: vec![] });
+    }
+    let exec = Exec { detach: true, timeout_ms: Some(1), ..shell("sleep 1000") };
+    assert!(run(&fixture.session, exec).await.unwrap().status.timed_out);
 }
 
 #[tokio::test]

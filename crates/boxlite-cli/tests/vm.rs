@@ -289,6 +289,19 @@ fn files_are_copied_in_and_out_and_as_archives() {
 }
 
 #[test]
+fn a_detached_command_is_left_running() {
+    let _cleanup = Cleanup::named("exec-detach");
+    cli().ok(&run_words(&["-d", "--name", "exec-detach"], &["sleep", "1000"]));
+    let printed = cli().ok(&["exec", "-d", "exec-detach", "sh", "-c", "echo unheard; exec sleep 1000"]);
+    let pid = printed.trim_end();
+    assert!(pid.parse::<u32>().is_ok_and(|pid| pid > 1), "{printed:?}");
+    cli().ok(&["exec", "exec-detach", "kill", "-0", pid]);
+    assert_eq!(cli().run(&["exec", "-d", "exec-detach", "no-such-program"]).code, 127);
+    assert_eq!(cli().ok(&["logs", "exec-detach"]), "");
+    assert_eq!(cli().run(&["exec", "-d", "-i", "exec-detach", "cat"]).code, 125);
+}
+
+#[test]
 fn a_timeout_kills_the_command_and_not_the_box() {
     let _cleanup = Cleanup::named("timed");
     let cli = cli();

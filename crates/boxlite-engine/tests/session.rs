@@ -73,6 +73,7 @@ fn exec(main: bool) -> Exec {
         stdin: true,
         timeout_ms: None,
         main,
+        detach: false,
     }
 }
 

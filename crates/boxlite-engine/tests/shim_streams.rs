@@ -53,6 +53,24 @@ async fn a_client_that_dies_takes_its_commands_with_it_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_detached_command_goes_on_without_its_client() {
+    let test_box = TestBox::new();
+    let owner = test_box.start(false).await;
+    let other = connect(&test_box).await;
+    let detached = boxlite_protocol::Exec { detach: true, ..shell("sleep 1000") };
+    let process = patiently(other.exec(detached)).await.unwrap();
+    let pid = process.pid;
+    drop((process, other));
+    // Answered after the shim has seen the other client go: a kill would be under way by now.
+    let killed = patiently(running(&connect(&test_box).await)).await.1;
+    gone(killed).await;
+    assert!(runs(pid));
+    // It belongs to the box, not to nobody.
+    drop(owner);
+    gone(pid).await;
+}
+
+#[tokio::test]
 async fn a_client_that_reads_nothing_does_not_hold_up_another() {
     let test_box = TestBox::new();
     let owner = test_box.start(false).await;

@@ -23,7 +23,7 @@ pub use frame::{Channel, Frame, FrameDecoder, FrameError, FrameKind, HEADER_BYTE
 pub use message::*;
 
 /// Version of everything in this crate. Both sides refuse another one. Raised whenever a byte on the wire changes meaning.
-pub const GENERATION: u32 = 1;
+pub const GENERATION: u32 = 2;
 
 /// Bytes that may be sent on a data channel before the first credit.
 pub const INITIAL_WINDOW_BYTES: u32 = 256 * 1024;

@@ -89,6 +89,8 @@ pub struct Exec {
     /// Main command of the box: the shim keeps its output in the log, goes on without a client, and stops the box with
     /// its exit code. The agent ignores it.
     pub main: bool,
+    /// Goes on when its client goes away. It reads an empty input, and what it prints is thrown away where it arises.
+    pub detach: bool,
 }
 
 /// Where and how to unpack. Meaning of paths as in `docker cp`: `path` is an existing directory the archive is unpacked in.

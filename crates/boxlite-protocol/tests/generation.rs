@@ -1,4 +1,4 @@
-//! The bytes of generation 1, one example of every message and every variant.
+//! The bytes of generation 2, one example of every message and every variant.
 //!
 //! A failure here means that programs built from this tree cannot talk to those that are out. Either the change was not
 //! meant, or [`boxlite_protocol::GENERATION`] goes up and this table is made anew.
@@ -24,7 +24,7 @@ const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 300 };
 
 #[test]
 fn frames() {
-    assert_eq!((GENERATION, HEADER_BYTES), (1, 12));
+    assert_eq!((GENERATION, HEADER_BYTES), (2, 12));
     let check = |frame: Frame, expect: &str| {
         let mut bytes = Vec::new();
         frame.encode_into(&mut bytes);
@@ -54,7 +54,7 @@ fn frames() {
 
 #[test]
 fn greetings_and_progress() {
-    check(Hello { generation: 1, build: "0.1".into() }, "0103302e31");
+    check(Hello { generation: 2, build: "0.1".into() }, "0203302e31");
     check(Opened { pid: 300 }, "ac02");
     check(Control::Signal(-15), "001d");
     check(Control::Kill, "01");
@@ -81,12 +81,13 @@ fn requests_to_the_agent() {
         stdin: true,
         timeout_ms: Some(500),
         main: false,
+        detach: false,
     };
-    check(AgentRequest::Exec(exec.clone()), "0102016101ff0103453d31012f03753a670118ac020101f40300");
-    check(
-        AgentRequest::Exec(Exec { tty: None, timeout_ms: None, main: true, ..exec }),
-        "0102016101ff0103453d31012f03753a6700010001",
-    );
+    check(AgentRequest::Exec(exec.clone()), "0102016101ff0103453d31012f03753a670118ac020101f4030000");
+    let main = Exec { tty: None, timeout_ms: None, main: true, ..exec.clone() };
+    check(AgentRequest::Exec(main), "0102016101ff0103453d31012f03753a670001000100");
+    let detached = Exec { tty: None, timeout_ms: None, stdin: false, detach: true, ..exec };
+    check(AgentRequest::Exec(detached), "0102016101ff0103453d31012f03753a670000000001");
     let put = PutArchive { path: b"/p".to_vec(), overwrite: true, owner: Some((1000, 7)) };
     check(AgentRequest::PutArchive(put), "02022f700101e80707");
     check(

@@ -20,6 +20,8 @@ pub struct ExecSpec {
     pub stdin: bool,
     /// Kills the whole process tree after this many milliseconds.
     pub timeout_ms: Option<u64>,
+    /// Lets it go on in the box when nobody holds it any more. It gets no stdin, and its output is thrown away.
+    pub detach: bool,
 }
 
 /// Size of a terminal in characters.

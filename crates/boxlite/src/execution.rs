@@ -22,7 +22,7 @@ use crate::operation::{Work, run};
 /// A command that runs in a box.
 ///
 /// When it and every stream taken from it have been dropped before the command has ended, the command and everything it
-/// started is killed; the main command of a box is not, it is only let go of.
+/// started is killed; the main command of a box and a detached one are not, they are only let go of.
 pub struct Execution {
     id: String,
     box_id: BoxId,
@@ -53,13 +53,14 @@ struct Held {
     /// The connection of its own that an attached main command has. It goes before the stdin that nobody took: without
     /// it, dropping that is not the end of the command's input.
     session: Option<Session>,
+    goes_on: bool,
     stdin: Mutex<Option<Stdin>>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         // In a forked child there are no threads to run this, and the connection is the parent's to use.
-        if self.session.is_none() && self.end.borrow().is_none() && self.gate.check().is_ok() {
+        if !self.goes_on && self.end.borrow().is_none() && self.gate.check().is_ok() {
             let control = self.control.clone();
             self.tokio.spawn(async move { control.kill().await });
         }
@@ -83,6 +84,7 @@ impl Execution {
             end,
             tokio: work.tokio.clone(),
             session,
+            goes_on: process.goes_on,
             stdin: Mutex::new(None),
         });
         work.emit(Event::ExecStarted { id: box_id.clone(), program });

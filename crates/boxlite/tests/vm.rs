@@ -147,3 +147,23 @@ async fn a_detached_box_is_adopted_and_its_main_command_attached_to() {
     same.remove(false).await.unwrap();
     again.shutdown(PATIENCE).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_detached_command_goes_on_without_its_handle_and_its_runtime() {
+    let runtime = open().await;
+    let made = runtime.create(BoxSpec { detach: true, ..spec() }).await.unwrap();
+    made.start().await.unwrap();
+    let waits =
+        ExecSpec { detach: true, ..shell("until [ -e /tmp/go ]; do sleep 0.01; done; echo gone >/tmp/said") };
+    let pid = made.exec(waits).await.unwrap().pid();
+    // A command that is not is killed at this point; a question on the same connection arrives later.
+    assert_eq!(stdout(&made, &format!("kill -0 {pid} && echo alive")).await, "alive\n");
+    runtime.shutdown(PATIENCE).await.unwrap();
+
+    let again = open().await;
+    let same = again.get(made.id().as_str()).await.unwrap();
+    let rest = format!("touch /tmp/go; while kill -0 {pid} 2>/dev/null; do sleep 0.01; done; cat /tmp/said");
+    assert_eq!(stdout(&same, &rest).await, "gone\n");
+    same.remove(true).await.unwrap();
+    again.shutdown(PATIENCE).await.unwrap();
+}

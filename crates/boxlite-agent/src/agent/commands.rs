@@ -75,6 +75,10 @@ impl Agent {
         if let Some(pid) = pid {
             self.pids.insert(pid, serial);
         }
+        if exec.detach {
+            // Only a terminal has one: somebody has to read it, or its writers would wait for ever.
+            self.abandon(serial, 0);
+        }
         Ok(())
     }
 
@@ -86,7 +90,8 @@ impl Agent {
             };
             let terminal::Terminal { ours, theirs } =
                 terminal::open(directory, size, command.identity.as_ref())?;
-            let inlet = if exec.stdin { Some(terminal::second(ours.as_fd())?) } else { None };
+            let feeds = exec.stdin && !exec.detach;
+            let inlet = if feeds { Some(terminal::second(ours.as_fd())?) } else { None };
             let copies = [terminal::second(theirs.as_fd())?, terminal::second(theirs.as_fd())?];
             let [second, third] = copies;
             return Ok(Streams {
@@ -95,6 +100,10 @@ impl Agent {
                 theirs: [theirs, second, third],
                 terminal: Some(ours),
             });
+        }
+        if exec.detach {
+            let theirs = [null()?, null()?, null()?];
+            return Ok(Streams { inlet: None, outlets: [None, None], theirs, terminal: None });
         }
         let (stdin, inlet) = if exec.stdin {
             let (theirs, ours) = pipe()?;
@@ -181,7 +190,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 }
 
 fn null() -> Result<OwnedFd> {
-    rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| no_room("open `/dev/null`", errno))
 }
 

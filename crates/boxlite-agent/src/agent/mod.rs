@@ -268,17 +268,22 @@ impl Agent {
                 Pumped::Some => self.take_turn(serial, index),
                 Pumped::Waiting => {}
                 Pumped::Over => {
-                    if let Some(outlet) = stream.outlets[index].take() {
-                        self.port.send(&Frame::eof(id, outlet.channel));
-                        // From now on level-triggered: one piece is thrown away at each event.
-                        let source = Source::Stream(serial, PARTS[1 + index]).pack();
-                        let _ = epoll::modify(&self.epoll, outlet.fd(), source, epoll::EventFlags::IN);
-                        stream.abandoned.push(outlet);
-                    }
+                    self.port.send(&Frame::eof(id, outlet.channel));
+                    self.abandon(serial, index);
                     self.discard(serial);
                     self.settle(serial);
                 }
             }
+        }
+    }
+
+    /// Delivers nothing more of an outlet. It is level-triggered from now on: one piece is thrown away at each event.
+    fn abandon(&mut self, serial: Serial, index: usize) {
+        let Some(stream) = self.streams.get_mut(&serial) else { return };
+        if let Some(outlet) = stream.outlets[index].take() {
+            let source = Source::Stream(serial, PARTS[1 + index]).pack();
+            let _ = epoll::modify(&self.epoll, outlet.fd(), source, epoll::EventFlags::IN);
+            stream.abandoned.push(outlet);
         }
     }
 

@@ -91,6 +91,7 @@ pub fn command(argv: &[&str]) -> Exec {
         stdin: false,
         timeout_ms: None,
         main: false,
+        detach: false,
     }
 }
 

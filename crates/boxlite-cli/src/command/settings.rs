@@ -114,7 +114,7 @@ impl ProcessFlags {
             user: self.user.clone(),
             tty: self.tty.then(terminal::size),
             stdin: self.interactive,
-            timeout_ms: None,
+            ..ExecSpec::default()
         })
     }
 

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use boxlite_protocol::{Answer, Channel};
@@ -17,12 +16,12 @@ use super::stream::{StreamHandle, unexpected};
 ///
 /// Only [`ArchiveSink::finish`] tells whether it was. Dropping the sink before ends the unpacking; what is unpacked stays.
 pub struct ArchiveSink {
-    stream: Arc<StreamHandle>,
+    stream: StreamHandle,
     closed: bool,
 }
 
 impl ArchiveSink {
-    pub(super) fn new(stream: Arc<StreamHandle>) -> Self {
+    pub(super) fn new(stream: StreamHandle) -> Self {
         ArchiveSink { stream, closed: false }
     }
 
@@ -76,11 +75,11 @@ impl AsyncWrite for ArchiveSink {
 ///
 /// It ends only when the box has said that the archive is complete, and fails if it is not. Dropping it ends the packing.
 pub struct ArchiveSource {
-    stream: Arc<StreamHandle>,
+    stream: StreamHandle,
 }
 
 impl ArchiveSource {
-    pub(super) fn new(stream: Arc<StreamHandle>) -> Self {
+    pub(super) fn new(stream: StreamHandle) -> Self {
         ArchiveSource { stream }
     }
 }

@@ -64,16 +64,19 @@ impl Session {
         self.open(FrameKind::ShimRequest, &request, OnDrop::Forget)?.outcome().await
     }
 
-    /// Runs a command; returns when it has begun. Dropping the future kills it.
+    /// Runs a command; returns when it has begun. Dropping the future before kills it, also one that is to be detached.
     ///
     /// # Errors
     /// `NotFound` if there is no such program in the box, `Execution` if there is but it cannot be run,
     /// `InvalidArgument` for an unknown user, `ResourceExhausted` if the box is full, `Stopped` if the connection is lost.
     pub async fn exec(&self, exec: Exec) -> Result<RemoteProcess> {
         let on_drop = if exec.main { OnDrop::Forget } else { OnDrop::Kill };
-        let stdin = exec.stdin;
-        let handle = self.open(FrameKind::AgentRequest, &AgentRequest::Exec(exec), on_drop)?;
+        let (stdin, detach) = (exec.stdin, exec.detach);
+        let mut handle = self.open(FrameKind::AgentRequest, &AgentRequest::Exec(exec), on_drop)?;
         let pid = handle.opened().await?.pid;
+        if detach {
+            handle.forget_on_drop();
+        }
         Ok(RemoteProcess::new(handle, pid, stdin))
     }
 
@@ -95,7 +98,7 @@ impl Session {
         let request = AgentRequest::PutArchive(request);
         let handle = self.open(FrameKind::AgentRequest, &request, OnDrop::Kill)?;
         handle.opened().await?;
-        Ok(ArchiveSink::new(handle))
+        Ok(ArchiveSink::new(handle.into()))
     }
 
     /// Begins to pack a path of the box as a tar stream.
@@ -106,7 +109,7 @@ impl Session {
         let request = AgentRequest::GetArchive(request);
         let handle = self.open(FrameKind::AgentRequest, &request, OnDrop::Kill)?;
         handle.opened().await?;
-        Ok(ArchiveSource::new(handle))
+        Ok(ArchiveSource::new(handle.into()))
     }
 
     /// Resolves when the connection is gone: the box stopped, its shim died, or nonsense was received.
@@ -119,7 +122,7 @@ impl Session {
         self.connection.closed().is_cancelled()
     }
 
-    fn open<T: Serialize>(&self, kind: FrameKind, request: &T, on_drop: OnDrop) -> Result<Arc<StreamHandle>> {
+    fn open<T: Serialize>(&self, kind: FrameKind, request: &T, on_drop: OnDrop) -> Result<StreamHandle> {
         let frame = Frame::message(0, kind, request);
         if frame.payload.len() > boxlite_protocol::MAX_MESSAGE_BYTES {
             return Err(Error::new(
@@ -127,7 +130,7 @@ impl Session {
                 format!("request of {} bytes is too long for a box", frame.payload.len()),
             ));
         }
-        Ok(Arc::new(StreamHandle::open(&self.connection, frame, on_drop)?))
+        StreamHandle::open(&self.connection, frame, on_drop)
     }
 }
 

@@ -15,11 +15,13 @@ use super::stream::{StreamHandle, unexpected};
 /// A running command. Its parts may be moved out and used from different tasks.
 ///
 /// When the last of its parts is dropped before it has ended, the command and everything it started is killed, unless it
-/// is the main command of the box, which goes on. Dropping only `stdout` or `stderr` throws that output away from then
+/// is the main command of the box or was detached: then it goes on. Dropping only `stdout` or `stderr` throws that output away from then
 /// on; the command does not notice. Dropping only `stdin` closes it.
 pub struct RemoteProcess {
     /// Process id inside the box.
     pub pid: u32,
+    /// Whether it goes on when this is dropped.
+    pub goes_on: bool,
     /// Where its input is written, if it was asked for.
     pub stdin: Option<Stdin>,
     /// Its output; all of it, for a command with a terminal.
@@ -31,9 +33,12 @@ pub struct RemoteProcess {
 }
 
 impl RemoteProcess {
-    pub(super) fn new(stream: Arc<StreamHandle>, pid: u32, stdin: bool) -> Self {
+    pub(super) fn new(stream: StreamHandle, pid: u32, stdin: bool) -> Self {
+        let goes_on = stream.goes_on();
+        let stream = Arc::new(stream);
         RemoteProcess {
             pid,
+            goes_on,
             stdin: stdin.then(|| Stdin { stream: stream.clone(), closed: false }),
             stdout: Output { stream: stream.clone(), channel: Channel::Stdout },
             stderr: Output { stream: stream.clone(), channel: Channel::Stderr },

@@ -184,6 +184,16 @@ impl StreamHandle {
         Ok(StreamHandle { connection: connection.clone(), stream, on_drop })
     }
 
+    /// Lets the work go on when this is dropped.
+    pub(super) fn forget_on_drop(&mut self) {
+        self.on_drop = OnDrop::Forget;
+    }
+
+    /// Returns whether the work goes on when this is dropped.
+    pub(super) fn goes_on(&self) -> bool {
+        self.on_drop == OnDrop::Forget
+    }
+
     /// Waits until what was asked for has begun.
     pub(super) async fn opened(&self) -> Result<Opened> {
         let mut phase = self.stream.phase.subscribe();

@@ -142,6 +142,7 @@ pub fn shell(script: &str) -> Exec {
         stdin: false,
         timeout_ms: None,
         main: false,
+        detach: false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! One connection to a fake box: what the real shim and agent would answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,7 +29,13 @@ pub(super) async fn serve(machine: Arc<Machine>, stream: UnixStream, number: u64
     let hello = Hello { generation: GENERATION, build: "fake".into() };
     let _ = frames.send(Frame::message(0, FrameKind::Hello, &hello));
     let writing = tokio::spawn(write(writer, outgoing));
-    let mut client = Client { machine: machine.clone(), number, frames, processes: HashMap::new() };
+    let mut client = Client {
+        machine: machine.clone(),
+        number,
+        frames,
+        processes: HashMap::new(),
+        detached: HashSet::new(),
+    };
     let mut decoder = FrameDecoder::default();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -68,6 +74,8 @@ struct Client {
     number: u64,
     frames: FrameSender,
     processes: HashMap<u32, Arc<Process>>,
+    /// Streams of commands that go on without this client.
+    detached: HashSet<u32>,
 }
 
 impl Client {
@@ -173,6 +181,9 @@ impl Client {
         }
         let log = exec.main.then(|| Log::open(&self.machine.directory).expect("the home of a test"));
         let process = self.open(stream, exec.stdin, log);
+        if exec.detach {
+            self.detached.insert(stream);
+        }
         if exec.main {
             *self.machine.main.lock().unwrap() = Main::Runs(process.clone());
         }
@@ -249,11 +260,11 @@ impl Client {
         process
     }
 
-    /// Ends what this client began; a main command is only let go of.
+    /// Ends what this client began; a main command and a detached one are only let go of.
     fn leave(&mut self) {
-        for process in self.processes.values() {
+        for (stream, process) in &self.processes {
             process.detach(self.number);
-            if process.log.is_none() {
+            if process.log.is_none() && !self.detached.contains(stream) {
                 process.kill(9);
             }
         }

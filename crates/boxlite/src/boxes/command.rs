@@ -85,6 +85,7 @@ impl Defaults {
             stdin: spec.stdin,
             timeout_ms: spec.timeout_ms,
             main,
+            detach: spec.detach,
         })
     }
 }

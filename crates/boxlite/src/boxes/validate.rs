@@ -32,7 +32,14 @@ pub(crate) fn check_spec(spec: &BoxSpec) -> Result<()> {
     if let Some(hostname) = &spec.hostname {
         check_hostname(hostname)?;
     }
-    spec.main.as_ref().map_or(Ok(()), check_exec_details)
+    match &spec.main {
+        Some(main) if main.detach => {
+            Err(invalid("the main command of a box cannot be detached from it".into())
+                .hint("detach the box: it goes on with its main command when its owner is gone"))
+        }
+        Some(main) => check_exec_details(main),
+        None => Ok(()),
+    }
 }
 
 /// Checks a command; its program may come from the image, so an empty one is no error here.
@@ -50,6 +57,9 @@ pub(crate) fn check_exec_details(spec: &ExecSpec) -> Result<()> {
     check_user(spec.user.as_deref())?;
     if spec.timeout_ms == Some(0) {
         return Err(invalid("a timeout of 0 ms leaves a command no time".into()));
+    }
+    if spec.detach && spec.stdin {
+        return Err(invalid("a detached command has no stdin".into()));
     }
     Ok(())
 }

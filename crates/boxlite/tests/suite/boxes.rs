@@ -92,6 +92,8 @@ async fn what_cannot_be_is_refused_before_anything_is_made() {
     assert_eq!(code(runtime.create(bad_name).await), ErrorCode::InvalidArgument);
     let bad_main = BoxSpec { main: Some(ExecSpec { timeout_ms: Some(0), ..exec("x") }), ..world.spec() };
     assert_eq!(code(runtime.create(bad_main).await), ErrorCode::InvalidArgument);
+    let loose_main = BoxSpec { main: Some(ExecSpec { detach: true, ..exec("x") }), ..world.spec() };
+    assert_eq!(code(runtime.create(loose_main).await), ErrorCode::InvalidArgument);
     assert_eq!(runtime.list().await.unwrap(), []);
 
     let named = BoxSpec { name: Some("web".into()), ..world.spec() };
@@ -100,7 +102,7 @@ async fn what_cannot_be_is_refused_before_anything_is_made() {
     assert_eq!(taken.code(), ErrorCode::AlreadyExists);
     assert!(taken.message().contains(first.id().as_str()));
     let metrics = runtime.metrics().await.unwrap();
-    assert_eq!((metrics.boxes_created_total, metrics.boxes_failed_total), (1, 4));
+    assert_eq!((metrics.boxes_created_total, metrics.boxes_failed_total), (1, 5));
 }
 
 #[tokio::test]

@@ -78,8 +78,10 @@ async fn what_cannot_run_says_why() {
     assert_eq!(code(made.exec(exec("")).await), ErrorCode::InvalidArgument);
     let nobody = ExecSpec { user: Some("nobody-knows".into()), ..exec("true") };
     assert_eq!(code(made.exec(nobody).await), ErrorCode::InvalidArgument);
+    let fed = ExecSpec { detach: true, stdin: true, ..exec("cat") };
+    assert_eq!(code(made.exec(fed).await), ErrorCode::InvalidArgument);
     let metrics = runtime.metrics().await.unwrap();
-    assert_eq!((metrics.total_commands_executed, metrics.total_exec_errors), (0, 3));
+    assert_eq!((metrics.total_commands_executed, metrics.total_exec_errors), (0, 4));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ impl Mux {
         id
     }
 
-    /// Forgets a client that is gone: its executions are killed, the main command goes on.
+    /// Forgets a client that is gone: its executions are killed, the main command and what was detached go on.
     pub fn disconnect(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else { return };
         for number in client.streams.into_values() {
@@ -43,7 +43,7 @@ impl Mux {
             for (channel, bytes) in stream.refill_output() {
                 self.agent_out.push(&Frame::credit(number, channel, bytes));
             }
-            if stream.purpose != Purpose::Main {
+            if !matches!(stream.purpose, Purpose::Main | Purpose::Detached) {
                 self.agent_out.push(&Frame::message(number, FrameKind::Control, &Control::Kill));
                 stream.end_input(number).iter().for_each(|frame| self.agent_out.push(frame));
             }
@@ -135,6 +135,7 @@ impl Mux {
                 }
                 Purpose::Main
             }
+            AgentRequest::Exec(exec) if exec.detach => Purpose::Detached,
             AgentRequest::Exec(_) => Purpose::Exec,
             AgentRequest::Setup(_) | AgentRequest::Shutdown { .. } => {
                 self.refuse(

@@ -6,7 +6,7 @@
 //! costs it the machine. A client that breaks the protocol loses its connection.
 //!
 //! A client that goes away takes its executions with it (they are killed and drained), but for the main command, which
-//! the shim goes on reading for the log.
+//! the shim goes on reading for the log, and those that were detached.
 //!
 //! No I/O here: bytes go in, bytes and [`MuxEvent`]s come out, in the order in which they are to take effect.
 

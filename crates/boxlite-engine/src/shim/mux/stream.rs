@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Main,
     /// Another command.
     Exec,
+    /// Another command, which goes on without its client.
+    Detached,
     /// Anything else: archives, short questions.
     Other,
 }

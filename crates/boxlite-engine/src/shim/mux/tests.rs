@@ -16,6 +16,7 @@ fn exec(main: bool) -> AgentRequest {
         stdin: true,
         timeout_ms: None,
         main,
+        detach: false,
     })
 }
 
@@ -193,6 +194,22 @@ fn a_lost_client_has_its_commands_killed_and_drained() {
     // From then on what it still writes is granted at once, so that it gets to its end.
     rig.say(data(stream, 500)).unwrap();
     assert_eq!(rig.asked(), [Frame::credit(stream, Channel::Stdout, 500)]);
+    assert_eq!(rig.events(), []);
+}
+
+#[test]
+fn a_detached_command_outlives_its_client_and_ends_unheard() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let AgentRequest::Exec(command) = exec(false) else { panic!() };
+    let request = AgentRequest::Exec(Exec { stdin: false, detach: true, ..command });
+    rig.send(client, Frame::message(1, FrameKind::AgentRequest, &request)).unwrap();
+    let stream = rig.asked()[0].stream;
+    rig.say(Frame::message(stream, FrameKind::Opened, &Opened { pid: 7 })).unwrap();
+    rig.mux.disconnect(client);
+    assert_eq!(rig.asked(), []);
+    let end = Outcome::Ok(Answer::Exited(ExitStatus::exited(3)));
+    rig.say(Frame::message(stream, FrameKind::End, &end)).unwrap();
     assert_eq!(rig.events(), []);
 }
 
