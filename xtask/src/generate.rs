@@ -1,6 +1,8 @@
-//! Files that are made from `api/`: each is a pure function of it, so that writing and checking are the same code.
+//! Files that are made from `api/` and from sources: each is a pure function of them, so that writing and checking are the
+//! same code.
 
 mod errors;
+mod header;
 
 use std::path::Path;
 
@@ -12,24 +14,36 @@ pub struct Generated {
     text: String,
 }
 
-fn all(root: &Path) -> Result<Vec<Generated>> {
+/// What makes files, in order: a later one may read what an earlier one has written.
+const GENERATORS: [fn(&Path) -> Result<Vec<Generated>>; 2] = [error_tables, c_header];
+
+fn error_tables(root: &Path) -> Result<Vec<Generated>> {
     errors::generate(&std::fs::read_to_string(root.join("api/errors.toml")).context("api/errors.toml")?)
+}
+
+fn c_header(root: &Path) -> Result<Vec<Generated>> {
+    Ok(vec![header::generate(root)?])
 }
 
 /// Writes every generated file.
 pub fn write(root: &Path) -> Result<()> {
-    for file in all(root)? {
-        if let Some(directory) = root.join(file.path).parent() {
-            std::fs::create_dir_all(directory).context(file.path)?;
+    for generator in GENERATORS {
+        for file in generator(root)? {
+            if let Some(directory) = root.join(file.path).parent() {
+                std::fs::create_dir_all(directory).context(file.path)?;
+            }
+            std::fs::write(root.join(file.path), file.text).context(file.path)?;
         }
-        std::fs::write(root.join(file.path), file.text).context(file.path)?;
     }
     Ok(())
 }
 
 /// Fails, naming them, if generated files differ from what would be written.
 pub fn check(root: &Path) -> Result<()> {
-    let files = all(root)?;
+    let mut files = Vec::new();
+    for generator in GENERATORS {
+        files.extend(generator(root)?);
+    }
     let stale =
         |file: &&Generated| std::fs::read_to_string(root.join(file.path)).ok().as_ref() != Some(&file.text);
     let stale: Vec<&str> = files.iter().filter(stale).map(|file| file.path).collect();

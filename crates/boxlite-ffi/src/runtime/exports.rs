@@ -1,0 +1,184 @@
+//! The exported functions of a runtime.
+
+use boxlite::Runtime;
+
+use super::options::boxlite_runtime_options;
+use super::{OpenRuntime, boxlite_runtime};
+use crate::boundary::boundary;
+use crate::data::{Data, Outcome};
+use crate::error::boxlite_error;
+use crate::handle;
+use crate::images::boxlite_images;
+use crate::input;
+use crate::operation::{boxlite_operation, submit};
+use crate::options;
+use crate::output::Out;
+use crate::status::boxlite_status;
+
+/// Opens a home, making it if it does not exist, and settles what dead processes left behind. Takes milliseconds and uses
+/// no network. `options` may be NULL.
+///
+/// Gives a runtime, with `boxlite_operation_take_runtime`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn boxlite_runtime_open(
+    options: *const boxlite_runtime_options,
+    operation: *mut *mut boxlite_operation,
+    error: *mut *mut boxlite_error,
+) -> boxlite_status {
+    let body = || {
+        let options = options::copy(options)?;
+        // SAFETY: the contract of places.
+        let out = unsafe { Out::new(operation, "operation") }?;
+        let open = async { Ok(Outcome::Runtime(OpenRuntime::new(Runtime::open(options).await?))) };
+        Ok(submit(None, out, |_| open)?)
+    };
+    // SAFETY: the contract of errors.
+    unsafe { boundary(error, body) }
+}
+
+/// Returns the handle of the images: the same value at every call, without any work. It is the runtime's: there is no need
+/// to free it. It may be freed, which closes it for everybody: it answers `BOXLITE_INVALID_STATE` then, until the runtime
+/// is freed or asked for its images again, which makes a new one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn boxlite_runtime_images(
+    runtime: *mut boxlite_runtime,
+    images: *mut *mut boxlite_images,
+    error: *mut *mut boxlite_error,
+) -> boxlite_status {
+    let body = || {
+        let runtime = handle::get(runtime)?;
+        // SAFETY: the contract of places.
+        let out = unsafe { Out::new(images, "images") }?;
+        out.set(runtime.images()?);
+        Ok(())
+    };
+    // SAFETY: the contract of errors.
+    unsafe { boundary(error, body) }
+}
+
+/// Begins an operation of a runtime.
+///
+/// # Safety
+/// The contracts of places, for `operation`, and of errors.
+unsafe fn begin<F>(
+    runtime: *mut boxlite_runtime,
+    operation: *mut *mut boxlite_operation,
+    error: *mut *mut boxlite_error,
+    work: impl FnOnce(Runtime) -> F,
+) -> boxlite_status
+where
+    F: Future<Output = boxlite::Result<Outcome>> + Send + 'static,
+{
+    let body = || {
+        let runtime = handle::get(runtime)?;
+        // SAFETY: as promised by the caller.
+        let out = unsafe { Out::new(operation, "operation") }?;
+        Ok(submit(Some(&runtime.scope), out, |_| work(runtime.runtime.clone()))?)
+    };
+    // SAFETY: as promised by the caller.
+    unsafe { boundary(error, body) }
+}
+
+/// Reads what the runtime has done since it was opened.
+///
+/// Gives a `boxlite_runtime_counters`, with `boxlite_operation_take_result`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn boxlite_runtime_metrics(
+    runtime: *mut boxlite_runtime,
+    operation: *mut *mut boxlite_operation,
+    error: *mut *mut boxlite_error,
+) -> boxlite_status {
+    let work = |runtime: Runtime| async move { Ok(Data::RuntimeMetrics(runtime.metrics().await?).into()) };
+    // SAFETY: the contracts of places and errors.
+    unsafe { begin(runtime, operation, error, work) }
+}
+
+/// Measures what takes space in the home.
+///
+/// Gives a `boxlite_usage`, with `boxlite_operation_take_result`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn boxlite_runtime_usage(
+    runtime: *mut boxlite_runtime,
+    operation: *mut *mut boxlite_operation,
+    error: *mut *mut boxlite_error,
+) -> boxlite_status {
+    let work = |runtime: Runtime| async move { Ok(Data::Usage(runtime.usage().await?).into()) };
+    // SAFETY: the contracts of places and errors.
+    unsafe { begin(runtime, operation, error, work) }
+}
+
+/// Examines the whole home: every byte of every image, the database, the boxes and what is left of dead ones; mends what
+/// it can if `repair` is true. What is wrong is in the result, as many findings as its count.
+///
+/// Gives a report as JSON, with `boxlite_operation_take_result`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn boxlite_runtime_check(
+    runtime: *mut boxlite_runtime,
+    repair: bool,
+    operation: *mut *mut boxlite_operation,
+    error: *mut *mut boxlite_error,
+) -> boxlite_status {
+    let work = move |runtime: Runtime| async move { Ok(Data::Check(runtime.check(repair).await?).into()) };
+    // SAFETY: the contracts of places and errors.
+    unsafe { begin(runtime, operation, error, work) }
+}
+
+/// Looks at whether boxes can run on this host, and says what to do if not.
+///
+/// Gives a report as JSON, with `boxlite_operation_take_result`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn boxlite_runtime_doctor(
+    runtime: *mut boxlite_runtime,
+    operation: *mut *mut boxlite_operation,
+    error: *mut *mut boxlite_error,
+) -> boxlite_status {
+    let work = |runtime: Runtime| async move { Ok(Data::Doctor(runtime.doctor().await?).into()) };
+    // SAFETY: the contracts of places and errors.
+    unsafe { begin(runtime, operation, error, work) }
+}
+
+/// Shuts a runtime down within `timeout_ms` milliseconds and 250 more.
+///
+/// From this call on, everything new on the runtime and on every handle made from it answers `BOXLITE_STOPPED`. What is
+/// under way is cancelled and takes back what it has begun; boxes that are not detached are stopped, and killed shortly
+/// before the deadline. When the operation has ended, so has every other operation of the runtime, and nothing in this
+/// process touches the home any more: it can be opened again, or deleted, at once.
+///
+/// May be called again, and by several at once: all get the same answer, and the earliest deadline counts. It cannot be
+/// cancelled. Answers `BOXLITE_TIMEOUT` if something had to be given up to keep the deadline; the home is let go all the
+/// same.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn boxlite_runtime_shutdown(
+    runtime: *mut boxlite_runtime,
+    timeout_ms: u64,
+    operation: *mut *mut boxlite_operation,
+    error: *mut *mut boxlite_error,
+) -> boxlite_status {
+    let body = || {
+        let runtime = handle::get(runtime)?;
+        // SAFETY: the contract of places.
+        let out = unsafe { Out::new(operation, "operation") }?;
+        let timeout = input::timeout(i64::try_from(timeout_ms).unwrap_or(i64::MAX)).unwrap_or_default();
+        // Of no scope: it is what ends the scope.
+        Ok(submit(None, out, |_| {
+            let shutdown = runtime.shutdown(timeout);
+            async { shutdown.await.map(|()| Outcome::Nothing) }
+        })?)
+    };
+    // SAFETY: the contract of errors.
+    unsafe { boundary(error, body) }
+}
+
+/// Frees a runtime: makes its handle stale, shuts it down with a deadline of two seconds if that was not done before, and
+/// waits for it. Handles made from it answer `BOXLITE_STOPPED` from then on, and are still to be freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn boxlite_runtime_free(runtime: *mut boxlite_runtime) -> boxlite_status {
+    let body = || {
+        if let Some(runtime) = handle::free(runtime)? {
+            runtime.end()?;
+        }
+        Ok(())
+    };
+    // SAFETY: NULL is a place for no error.
+    unsafe { boundary(std::ptr::null_mut(), body) }
+}
