@@ -117,6 +117,10 @@ where
     let caller = CALLER.with_borrow(Clone::clone);
     let slot = Arc::new(Slot(Mutex::new(Some(sender))));
     let pass = gate.enter(slot.clone()).map_err(|error| error.during(name))?;
+    if caller.as_ref().is_some_and(CancellationToken::is_cancelled) {
+        // Nothing may begin that was called off before: it could win the race against its own cancellation.
+        return Err(cancelled().during(name));
+    }
     let core = pass.value().clone();
     let token = core.token.child_token();
     let _cancel_if_dropped = token.clone().drop_guard();

@@ -59,8 +59,9 @@ async fn an_operation_cancelled_by_its_callers_token_ends_when_it_has_rolled_bac
     // Nothing of the start is left at the moment it answers.
     assert_eq!(made.info().await.unwrap().state, BoxState::Created);
     hold.release();
-    // What had won keeps its success, and a token that is cancelled already lets nothing begin.
-    assert_eq!(code(cancelled_by(cancel, made.start()).await), ErrorCode::Cancelled);
+    // A token that is cancelled already lets nothing begin, not even what would be over at once.
+    assert_eq!(code(cancelled_by(cancel.clone(), made.start()).await), ErrorCode::Cancelled);
+    assert_eq!(code(cancelled_by(cancel, made.remove(false)).await), ErrorCode::Cancelled);
     cancelled_by(CancellationToken::new(), made.start()).await.unwrap();
     runtime.shutdown(PATIENCE).await.unwrap();
 }
