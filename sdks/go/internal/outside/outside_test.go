@@ -1,0 +1,139 @@
+package outside
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/boxlite-ai/boxlite/sdks/go"
+
+// program is what an outsider writes: it opens a home, looks at its images, and sees the handle die with its runtime.
+const program = `package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	boxlite "` + modulePath + `"
+)
+
+func main() {
+	runtime, err := boxlite.NewRuntime(boxlite.WithHomeDir(os.Args[1]))
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	images, err := runtime.Images()
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	list, err := images.List(context.Background())
+	fmt.Println(len(list), err)
+	runtime.Close()
+	_, err = images.List(context.Background())
+	fmt.Println(boxlite.IsStopped(err))
+}
+`
+
+// outsider is an empty directory with that program, and a module cache of its own.
+type outsider struct {
+	t           *testing.T
+	directory   string
+	environment []string
+}
+
+func newOutsider(t *testing.T) *outsider {
+	t.Helper()
+	release := os.Getenv("BOXLITE_TEST_RELEASE")
+	if release == "" {
+		t.Skip("BOXLITE_TEST_RELEASE names no release; sdks/go/test.sh makes one")
+	}
+	cache := filepath.Join(t.TempDir(), "cache")
+	t.Cleanup(func() { makeRemovable(cache) })
+	o := &outsider{t: t, directory: t.TempDir()}
+	for _, entry := range os.Environ() {
+		// What this checkout needs to be built with is nothing an outsider knows of.
+		if !strings.HasPrefix(entry, "CGO_") && !strings.HasPrefix(entry, "BOXLITE_") && !strings.HasPrefix(entry, "PWD=") {
+			o.environment = append(o.environment, entry)
+		}
+	}
+	o.environment = append(o.environment, "GOPROXY=file://"+filepath.Join(release, "proxy"), "GOMODCACHE="+cache,
+		"GOSUMDB=off", "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=local", "BOXLITE_ARTIFACT="+release)
+	if err := os.WriteFile(filepath.Join(o.directory, "main.go"), []byte(program), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o.run("go", "mod", "init", "outsider")
+	o.run("go", "get", modulePath)
+	return o
+}
+
+// makeRemovable lets the test's own cleanup delete a module cache.
+func makeRemovable(root string) {
+	_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			return os.Chmod(path, 0o755)
+		}
+		return nil
+	})
+}
+
+func (o *outsider) attempt(extra []string, name string, arguments ...string) (string, error) {
+	command := exec.Command(name, arguments...)
+	command.Dir, command.Env = o.directory, append(o.environment, extra...)
+	output, err := command.CombinedOutput()
+	return string(output), err
+}
+
+func (o *outsider) run(name string, arguments ...string) string {
+	o.t.Helper()
+	output, err := o.attempt(nil, name, arguments...)
+	if err != nil {
+		o.t.Fatalf("%s %s: %v\n%s", name, strings.Join(arguments, " "), err, output)
+	}
+	return output
+}
+
+// works runs the program that was built.
+func (o *outsider) works() {
+	o.t.Helper()
+	if output := o.run("./outsider", o.t.TempDir()); output != "0 <nil>\ntrue\n" {
+		o.t.Fatalf("got %s", output)
+	}
+}
+
+func TestAModuleCacheIsAllThatAnOutsiderNeeds(t *testing.T) {
+	o := newOutsider(t)
+	// Who forgets the setup is told about it, by the compiler.
+	if output, err := o.attempt(nil, "go", "build"); err == nil || !strings.Contains(output, "go run "+modulePath+"/cmd/setup") {
+		t.Fatalf("got %v, %s", err, output)
+	}
+	o.run("go", "run", modulePath+"/cmd/setup")
+	o.run("go", "build")
+	o.works()
+}
+
+func TestAVendoredModuleIsAllThatAnOutsiderNeeds(t *testing.T) {
+	o := newOutsider(t)
+	o.run("go", "mod", "vendor")
+	o.run("go", "run", "-mod=mod", modulePath+"/cmd/setup")
+	o.run("go", "build", "-mod=vendor")
+	o.works()
+}
+
+func TestAPrefixIsAllThatAnOutsiderNeeds(t *testing.T) {
+	o := newOutsider(t)
+	command := exec.Command("go", "run", modulePath+"/cmd/setup", "-prefix", "native")
+	command.Dir, command.Env = o.directory, o.environment
+	settings, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.run("sh", "-c", string(settings)+"exec go build")
+	o.works()
+}
