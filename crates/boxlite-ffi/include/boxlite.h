@@ -7,9 +7,9 @@
  *     boxlite_runtime *runtime = NULL;
  *     boxlite_images *images = NULL;
  *     boxlite_result *pulled = NULL;
- *     if (boxlite_runtime_open_wait(NULL, &runtime, &error) == BOXLITE_OK &&
+ *     if (boxlite_runtime_open_sync(NULL, &runtime, &error) == BOXLITE_OK &&
  *         boxlite_runtime_images(runtime, &images, &error) == BOXLITE_OK &&
- *         boxlite_images_pull_wait(images, "debian:12-slim", NULL, &pulled, &error) == BOXLITE_OK) {
+ *         boxlite_images_pull_sync(images, "debian:12-slim", NULL, &pulled, &error) == BOXLITE_OK) {
  *         puts("pulled");
  *     } else {
  *         fprintf(stderr, "%s\n", boxlite_error_message(error));
@@ -43,7 +43,7 @@
  *   - `boxlite_operation_bind` has its end told to a queue, where thousands can be waited for in one place;
  *   - `boxlite_operation_take_...` takes what it made; `boxlite_operation_json` shows it;
  *   - `boxlite_operation_free` frees it, and cancels it first if it has not ended. That never waits.
- * For programs that have nothing else to do, each such function `f` has a twin `f_wait`, which waits and takes in one go.
+ * For programs that have nothing else to do, each such function `f` has a twin `f_sync`, which waits and takes in one go.
  * What a call can say at once, as BOXLITE_INVALID_ARGUMENT or BOXLITE_STOPPED, is its own status; everything else is how
  * its operation ends.
  *
@@ -306,14 +306,77 @@ typedef uint32_t boxlite_stage;
 #endif // __cplusplus
 
 /**
+ * What a box is doing.
+ */
+enum boxlite_box_state
+#ifdef __cplusplus
+  : uint32_t
+#endif // __cplusplus
+ {
+    /**
+     * Made, never started.
+     */
+    BOXLITE_BOX_CREATED = 0,
+    /**
+     * Being started.
+     */
+    BOXLITE_BOX_STARTING = 1,
+    /**
+     * Running.
+     */
+    BOXLITE_BOX_RUNNING = 2,
+    /**
+     * Being stopped.
+     */
+    BOXLITE_BOX_STOPPING = 3,
+    /**
+     * Stopped; its disk is kept and it can be started again.
+     */
+    BOXLITE_BOX_STOPPED = 4,
+};
+#ifndef __cplusplus
+typedef uint32_t boxlite_box_state;
+#endif // __cplusplus
+
+/**
+ * A box. Freed with `boxlite_box_free`, which does nothing to the box itself.
+ */
+typedef struct boxlite_box boxlite_box;
+
+/**
+ * How a box is made. Freed with `boxlite_box_options_free`.
+ */
+typedef struct boxlite_box_options boxlite_box_options;
+
+/**
  * What went wrong. Freed with `boxlite_error_free`; text read from it lives until then.
  */
 typedef struct boxlite_error boxlite_error;
 
 /**
+ * A stream of events. Freed with `boxlite_events_free`.
+ */
+typedef struct boxlite_events boxlite_events;
+
+/**
+ * How a command is run. Freed with `boxlite_exec_options_free`.
+ */
+typedef struct boxlite_exec_options boxlite_exec_options;
+
+/**
+ * A command that runs in a box. Freed with `boxlite_execution_free`.
+ */
+typedef struct boxlite_execution boxlite_execution;
+
+/**
  * The images of a runtime. Belongs to the runtime; may be closed with `boxlite_images_free`.
  */
 typedef struct boxlite_images boxlite_images;
+
+/**
+ * A stream of log entries, oldest first. Freed with `boxlite_logs_free`.
+ */
+typedef struct boxlite_logs boxlite_logs;
 
 /**
  * Work that goes on. Freed with `boxlite_operation_free`, which cancels it if it has not ended.
@@ -331,6 +394,11 @@ typedef struct boxlite_pull_options boxlite_pull_options;
 typedef struct boxlite_queue boxlite_queue;
 
 /**
+ * Bytes that come out of a box. Freed with `boxlite_reader_free`: what is still to come is thrown away then.
+ */
+typedef struct boxlite_reader boxlite_reader;
+
+/**
  * Data that an operation gave. Freed with `boxlite_result_free`; text read from it lives until then.
  */
 typedef struct boxlite_result boxlite_result;
@@ -344,6 +412,41 @@ typedef struct boxlite_runtime boxlite_runtime;
  * How a runtime is opened. Freed with `boxlite_runtime_options_free`.
  */
 typedef struct boxlite_runtime_options boxlite_runtime_options;
+
+/**
+ * Bytes that go into a box. Freed with `boxlite_writer_free`, which is their end if it was not closed before.
+ */
+typedef struct boxlite_writer boxlite_writer;
+
+/**
+ * How files are copied. Set everything to zero, then `size`, then what differs from the default.
+ */
+typedef struct {
+    /**
+     * `sizeof(boxlite_copy_options)`.
+     */
+    size_t size;
+    /**
+     * Not 0 fails the copy with `BOXLITE_ALREADY_EXISTS` rather than replace a file.
+     */
+    uint8_t keep_existing;
+    /**
+     * Not 0 copies a symbolic link that is named as the source as what it points to.
+     */
+    uint8_t follow_symlinks;
+    /**
+     * Into a box: not 0 keeps the numbers of owner and group, instead of `owner` and `group`.
+     */
+    uint8_t keep_owner;
+    /**
+     * Into a box: owner of everything; root by default.
+     */
+    uint32_t owner;
+    /**
+     * Into a box: group of everything; root by default.
+     */
+    uint32_t group;
+} boxlite_copy_options;
 
 /**
  * How far a pull is.
@@ -400,6 +503,222 @@ typedef struct {
      */
     int32_t status;
 } boxlite_completion;
+
+/**
+ * One box. Times are seconds since the Unix epoch, 0 if it never happened. How it was asked for is in the JSON.
+ */
+typedef struct {
+    /**
+     * `sizeof(boxlite_box_info)`.
+     */
+    size_t size;
+    /**
+     * Id.
+     */
+    const char *id;
+    /**
+     * Name; NULL if it was given none.
+     */
+    const char *name;
+    /**
+     * Full reference of its image.
+     */
+    const char *image;
+    /**
+     * Manifest digest of its image.
+     */
+    const char *image_id;
+    /**
+     * While it runs, what runs its guest, as `kvm` or `tcg`; NULL otherwise.
+     */
+    const char *accelerator;
+    /**
+     * While it runs, the release of its guest's kernel; NULL otherwise.
+     */
+    const char *kernel;
+    /**
+     * When it was created.
+     */
+    int64_t created_at;
+    /**
+     * When it was last started.
+     */
+    int64_t started_at;
+    /**
+     * When it last stopped.
+     */
+    int64_t stopped_at;
+    /**
+     * What it is doing: a `boxlite_box_state`.
+     */
+    uint32_t state;
+    /**
+     * Process id of its shim, while it runs; 0 otherwise.
+     */
+    uint32_t pid;
+    /**
+     * Exit code after it last stopped; -1 if there is none.
+     */
+    int32_t exit_code;
+} boxlite_box_info;
+
+/**
+ * What a running box uses at this moment.
+ */
+typedef struct {
+    /**
+     * `sizeof(boxlite_box_usage)`.
+     */
+    size_t size;
+    /**
+     * Processor time used by the guest since it started, in microseconds.
+     */
+    uint64_t cpu_usec;
+    /**
+     * Memory in use inside, without caches, in bytes.
+     */
+    uint64_t memory_used_bytes;
+    /**
+     * Memory the guest has, in bytes.
+     */
+    uint64_t memory_total_bytes;
+    /**
+     * Bytes of the writable disk in use.
+     */
+    uint64_t disk_used_bytes;
+    /**
+     * Size of the writable disk in bytes.
+     */
+    uint64_t disk_total_bytes;
+    /**
+     * Processes inside, the agent included.
+     */
+    uint64_t processes;
+    /**
+     * Seconds since the box was started.
+     */
+    uint64_t uptime_secs;
+    /**
+     * Proportional share of host memory taken by its machine, in bytes.
+     */
+    uint64_t host_memory_bytes;
+} boxlite_box_usage;
+
+/**
+ * How a command ended.
+ */
+typedef struct {
+    /**
+     * `sizeof(boxlite_exit_status)`.
+     */
+    size_t size;
+    /**
+     * Exit code; -1 if it did not exit by itself.
+     */
+    int32_t code;
+    /**
+     * Signal that ended it otherwise; 0 if none did.
+     */
+    int32_t signal;
+    /**
+     * The one number a shell would give: the exit code, or 128 + the signal.
+     */
+    int32_t shell_code;
+    /**
+     * 1 if the kernel killed it, or a process below it, for lack of memory; 0 if not.
+     */
+    uint32_t oom_killed;
+    /**
+     * 1 if its timeout ended it; 0 if not.
+     */
+    uint32_t timed_out;
+} boxlite_exit_status;
+
+/**
+ * Everything a command printed.
+ */
+typedef struct {
+    /**
+     * `sizeof(boxlite_output)`.
+     */
+    size_t size;
+    /**
+     * Bytes of stdout, or of the terminal; they live until the result is freed.
+     */
+    const uint8_t *stdout_bytes;
+    /**
+     * Number of them.
+     */
+    size_t stdout_length;
+    /**
+     * Bytes of stderr.
+     */
+    const uint8_t *stderr_bytes;
+    /**
+     * Number of them.
+     */
+    size_t stderr_length;
+} boxlite_output;
+
+/**
+ * A piece of a log. Pieces end where the command's writes did, not at lines.
+ */
+typedef struct {
+    /**
+     * `sizeof(boxlite_log_entry)`.
+     */
+    size_t size;
+    /**
+     * What was printed; it lives until the result is freed.
+     */
+    const uint8_t *bytes;
+    /**
+     * Number of bytes.
+     */
+    size_t length;
+    /**
+     * When, in nanoseconds since the Unix epoch.
+     */
+    uint64_t at_ns;
+    /**
+     * 1 for stdout or a terminal, 2 for stderr.
+     */
+    uint32_t source;
+} boxlite_log_entry;
+
+/**
+ * What is at a path.
+ */
+typedef struct {
+    /**
+     * `sizeof(boxlite_file_stat)`.
+     */
+    size_t size;
+    /**
+     * Target of a symbolic link; NULL for everything else.
+     */
+    const char *link_target;
+    /**
+     * Size of the file in bytes.
+     */
+    uint64_t size_bytes;
+    /**
+     * Modification time in nanoseconds since the Unix epoch.
+     */
+    int64_t modified_ns;
+    /**
+     * Type and permissions, as `st_mode`.
+     */
+    uint32_t mode;
+    /**
+     * Owner.
+     */
+    uint32_t uid;
+    /**
+     * Group.
+     */
+    uint32_t gid;
+} boxlite_file_stat;
 
 /**
  * One reference held in the store. Times are seconds since the Unix epoch.
@@ -642,6 +961,308 @@ extern "C" {
 #endif // __cplusplus
 
 /**
+ * Copies a file or directory of the host into a box, which has to run. Where it lands follows `docker cp`: an existing
+ * directory takes the source under its name, anything else is the name itself; `dir/.` means the contents of `dir`.
+ * `options` may be NULL.
+ */
+boxlite_status boxlite_box_copy_in(boxlite_box *box,
+                                   const char *host,
+                                   const char *inside,
+                                   const boxlite_copy_options *options,
+                                   boxlite_operation **operation,
+                                   boxlite_error **error);
+
+/**
+ * Copies a file or directory of a box, which has to run, to the host, by the same rules. Everything belongs to the caller
+ * afterwards; device nodes are refused, set-user-id bits dropped, and no path leaves the destination, whatever the box
+ * sends. `options` may be NULL.
+ */
+boxlite_status boxlite_box_copy_out(boxlite_box *box,
+                                    const char *inside,
+                                    const char *host,
+                                    const boxlite_copy_options *options,
+                                    boxlite_operation **operation,
+                                    boxlite_error **error);
+
+/**
+ * Unpacks a tar archive in an existing directory of a box. The archive is what is written to `writer`, until that is
+ * closed; the operation ends when all of it has been unpacked. `options` may be NULL.
+ */
+boxlite_status boxlite_box_put_archive(boxlite_box *box,
+                                       const char *directory,
+                                       const boxlite_copy_options *options,
+                                       boxlite_operation **operation,
+                                       boxlite_writer **writer,
+                                       boxlite_error **error);
+
+/**
+ * Packs a file or directory of a box, which has to run, as a tar archive. `options` may be NULL.
+ *
+ * Gives a reader of the archive, with `boxlite_operation_take_reader`; it comes to its end without an error only if the
+ * archive is whole.
+ */
+boxlite_status boxlite_box_get_archive(boxlite_box *box,
+                                       const char *path,
+                                       const boxlite_copy_options *options,
+                                       boxlite_operation **operation,
+                                       boxlite_error **error);
+
+/**
+ * Looks up what is at an absolute path in a box, which has to run.
+ *
+ * Gives a `boxlite_file_stat`, with `boxlite_operation_take_result`.
+ */
+boxlite_status boxlite_box_stat(boxlite_box *box,
+                                const char *path,
+                                bool follow_symlinks,
+                                boxlite_operation **operation,
+                                boxlite_error **error);
+
+/**
+ * Returns the id of a box, which is good for `boxlite_runtime_get`.
+ */
+boxlite_status boxlite_box_id(boxlite_box *box, const char **id, boxlite_error **error);
+
+/**
+ * Looks up what is known of a box now.
+ *
+ * Gives a `boxlite_box_info`, and all the rest as JSON, with `boxlite_operation_take_result`.
+ */
+boxlite_status boxlite_box_inspect(boxlite_box *box, boxlite_operation **operation, boxlite_error **error);
+
+/**
+ * Starts a box, and its main command if it has one, whose output goes to the log. Ends when commands can run in it;
+ * cancelled or failed, nothing of it runs and the box is as it was.
+ */
+boxlite_status boxlite_box_start(boxlite_box *box,
+                                 boxlite_operation **operation,
+                                 boxlite_error **error);
+
+/**
+ * Starts a box, attached to its main command from its first byte of output on. A box that has none is not started.
+ *
+ * Gives an execution, with `boxlite_operation_take_execution`.
+ */
+boxlite_status boxlite_box_start_attached(boxlite_box *box,
+                                          boxlite_operation **operation,
+                                          boxlite_error **error);
+
+/**
+ * Attaches to the main command of a box that runs: what it prints from now on comes here as well as into the log. One at a
+ * time.
+ *
+ * Gives an execution, with `boxlite_operation_take_execution`. Freeing it lets go of the command, which goes on.
+ */
+boxlite_status boxlite_box_attach(boxlite_box *box,
+                                  boxlite_operation **operation,
+                                  boxlite_error **error);
+
+/**
+ * Runs a command in a box. Ends when the command has begun; cancelled before, it is killed. The first argument is the
+ * program, looked up in the `PATH` if it has no slash. `options` may be NULL.
+ *
+ * Gives an execution, with `boxlite_operation_take_execution`.
+ */
+boxlite_status boxlite_box_exec(boxlite_box *box,
+                                const char *const *arguments,
+                                size_t count,
+                                const boxlite_exec_options *options,
+                                boxlite_operation **operation,
+                                boxlite_error **error);
+
+/**
+ * Stops a box if it runs, and starts it.
+ */
+boxlite_status boxlite_box_restart(boxlite_box *box,
+                                   uint64_t timeout_ms,
+                                   boxlite_operation **operation,
+                                   boxlite_error **error);
+
+/**
+ * Stops a box: asks every process in it to end, unmounts its disk, and kills what is left after `timeout_ms`
+ * milliseconds. A box that does not run is stopped already.
+ */
+boxlite_status boxlite_box_stop(boxlite_box *box,
+                                uint64_t timeout_ms,
+                                boxlite_operation **operation,
+                                boxlite_error **error);
+
+/**
+ * Kills a box at once: what its commands had not written to its disk is lost.
+ */
+boxlite_status boxlite_box_kill(boxlite_box *box, boxlite_operation **operation, boxlite_error **error);
+
+/**
+ * Sends a signal, by its number on Linux, to the process group of the main command, of which no one may be attached.
+ */
+boxlite_status boxlite_box_signal(boxlite_box *box,
+                                  int32_t signal,
+                                  boxlite_operation **operation,
+                                  boxlite_error **error);
+
+/**
+ * Waits until a box has stopped.
+ *
+ * Gives its exit code as a `boxlite_exit_status`, with `boxlite_operation_take_result`: the main command's, 0 after a
+ * stop, 137 after a kill.
+ */
+boxlite_status boxlite_box_wait(boxlite_box *box,
+                                boxlite_operation **operation,
+                                boxlite_error **error);
+
+/**
+ * Removes a box and its disk; one that runs only if `force` is true, which kills it.
+ */
+boxlite_status boxlite_box_remove(boxlite_box *box,
+                                  bool force,
+                                  boxlite_operation **operation,
+                                  boxlite_error **error);
+
+/**
+ * Makes a box one that outlives the process that starts it, from its next start on.
+ */
+boxlite_status boxlite_box_detach(boxlite_box *box, boxlite_operation **operation, boxlite_error **error);
+
+/**
+ * Measures what a box uses at this moment.
+ *
+ * Gives a `boxlite_box_usage`, with `boxlite_operation_take_result`.
+ */
+boxlite_status boxlite_box_metrics(boxlite_box *box, boxlite_operation **operation, boxlite_error **error);
+
+/**
+ * Reads what the main command of a box printed, whether the box runs or not: from the last `tail` lines on, from the
+ * beginning if that is negative; to the end there is now, or until the box stops if `follow` is true.
+ *
+ * Gives a stream of log entries, with `boxlite_operation_take_logs`.
+ */
+boxlite_status boxlite_box_logs(boxlite_box *box,
+                                int64_t tail,
+                                bool follow,
+                                boxlite_operation **operation,
+                                boxlite_error **error);
+
+/**
+ * Frees the handle of a box. The box itself goes on as it is.
+ */
+boxlite_status boxlite_box_free(boxlite_box *box);
+
+/**
+ * Makes options with the defaults: 1 virtual processor, 1024 MiB of memory, 10240 MiB of disk, no main command.
+ */
+boxlite_status boxlite_box_options_new(boxlite_box_options **options,
+                                       boxlite_error **error);
+
+/**
+ * Sets everything at once, from JSON as `spec` in what `boxlite_box_inspect` gives: `name`, `platform`, `resources`
+ * (`cpus`, `memory_mib`, `disk_mib`), `env`, `cwd`, `user`, `hostname`, `entrypoint`, `main` (as for
+ * `boxlite_exec_options_set_json`), `detach`, `auto_remove`, `labels`. What is not named is set to its default; a field
+ * that does not exist is refused.
+ */
+boxlite_status boxlite_box_options_set_json(boxlite_box_options *options,
+                                            const char *json,
+                                            boxlite_error **error);
+
+/**
+ * Sets the name, unique in the home: letters, digits, `_`, `.`, `-`, at most 63.
+ */
+boxlite_status boxlite_box_options_set_name(boxlite_box_options *options,
+                                            const char *name,
+                                            boxlite_error **error);
+
+/**
+ * Sets the platform of the image, as `linux/amd64`; the host's by default.
+ */
+boxlite_status boxlite_box_options_set_platform(boxlite_box_options *options,
+                                                const char *platform,
+                                                boxlite_error **error);
+
+/**
+ * Sets what the box may use: virtual processors, 1 to 16; memory in MiB, 128 to 65536; disk in MiB, 64 to 61440. Memory
+ * and disk are taken from the host only as the box touches them.
+ */
+boxlite_status boxlite_box_options_set_resources(boxlite_box_options *options,
+                                                 uint32_t cpus,
+                                                 uint32_t memory_mib,
+                                                 uint32_t disk_mib,
+                                                 boxlite_error **error);
+
+/**
+ * Adds a variable to the environment of every command in the box.
+ */
+boxlite_status boxlite_box_options_add_env(boxlite_box_options *options,
+                                           const char *name,
+                                           const char *value,
+                                           boxlite_error **error);
+
+/**
+ * Adds a label, for the owner's own use.
+ */
+boxlite_status boxlite_box_options_add_label(boxlite_box_options *options,
+                                             const char *name,
+                                             const char *value,
+                                             boxlite_error **error);
+
+/**
+ * Sets the working directory of every command in the box, instead of the image's.
+ */
+boxlite_status boxlite_box_options_set_cwd(boxlite_box_options *options,
+                                           const char *cwd,
+                                           boxlite_error **error);
+
+/**
+ * Sets the user of every command in the box, as `user[:group]` by name or number, instead of the image's.
+ */
+boxlite_status boxlite_box_options_set_user(boxlite_box_options *options,
+                                            const char *user,
+                                            boxlite_error **error);
+
+/**
+ * Sets the host name inside; the id of the box by default.
+ */
+boxlite_status boxlite_box_options_set_hostname(boxlite_box_options *options,
+                                                const char *hostname,
+                                                boxlite_error **error);
+
+/**
+ * Sets the entrypoint instead of the image's, and with it instead of the image's command; an empty one leaves the
+ * arguments of the main command alone.
+ */
+boxlite_status boxlite_box_options_set_entrypoint(boxlite_box_options *options,
+                                                  const char *const *arguments,
+                                                  size_t count,
+                                                  boxlite_error **error);
+
+/**
+ * Sets the main command: run at each start, its output kept as the box's log, the box stopping when it ends. A box
+ * without one stays up until it is stopped. No arguments mean the image's own command; `how` may be NULL.
+ */
+boxlite_status boxlite_box_options_set_main(boxlite_box_options *options,
+                                            const char *const *arguments,
+                                            size_t count,
+                                            const boxlite_exec_options *how,
+                                            boxlite_error **error);
+
+/**
+ * Sets whether the box outlives the process that started it.
+ */
+boxlite_status boxlite_box_options_set_detach(boxlite_box_options *options,
+                                              bool detach,
+                                              boxlite_error **error);
+
+/**
+ * Sets whether the box is removed when it stops.
+ */
+boxlite_status boxlite_box_options_set_auto_remove(boxlite_box_options *options,
+                                                   bool auto_remove,
+                                                   boxlite_error **error);
+
+/**
+ * Frees options.
+ */
+boxlite_status boxlite_box_options_free(boxlite_box_options *options);
+
+/**
  * Returns what kind of failure it is; `BOXLITE_OK` for NULL, `BOXLITE_INVALID_HANDLE` for what is no error.
  */
 boxlite_status boxlite_error_status(const boxlite_error *error);
@@ -688,6 +1309,161 @@ boxlite_status boxlite_error_free(boxlite_error *error);
  * Returns the name of a status, as `NotFound`; `Ok` for 0, `Unknown` for a number that is none.
  */
 const char *boxlite_status_name(int32_t status);
+
+/**
+ * Returns the id of an execution, unique among those of its box that run.
+ */
+boxlite_status boxlite_execution_id(boxlite_execution *execution, const char **id, boxlite_error **error);
+
+/**
+ * Returns the process id inside the box.
+ */
+boxlite_status boxlite_execution_pid(boxlite_execution *execution, uint32_t *pid, boxlite_error **error);
+
+/**
+ * Returns the id of the box it runs in.
+ */
+boxlite_status boxlite_execution_box_id(boxlite_execution *execution, const char **id, boxlite_error **error);
+
+/**
+ * Takes stdin, if the options asked for it. Until somebody takes it, it stays open. Once.
+ */
+boxlite_status boxlite_execution_take_stdin(boxlite_execution *execution,
+                                            boxlite_writer **stdin_writer,
+                                            boxlite_error **error);
+
+/**
+ * Takes stdout, or the terminal. Once. A command whose output nobody reads waits when there is no more room for it.
+ */
+boxlite_status boxlite_execution_take_stdout(boxlite_execution *execution,
+                                             boxlite_reader **stdout_reader,
+                                             boxlite_error **error);
+
+/**
+ * Takes stderr, which is empty if the command has a terminal. Once.
+ */
+boxlite_status boxlite_execution_take_stderr(boxlite_execution *execution,
+                                             boxlite_reader **stderr_reader,
+                                             boxlite_error **error);
+
+/**
+ * Waits for the end of a command; may be called again. Output that nobody took by now is thrown away; output that was
+ * taken has to be read, or freed, for the command to come to its end.
+ *
+ * Gives a `boxlite_exit_status`, with `boxlite_operation_take_result`.
+ */
+boxlite_status boxlite_execution_wait(boxlite_execution *execution,
+                                      boxlite_operation **operation,
+                                      boxlite_error **error);
+
+/**
+ * Closes stdin, collects everything that is still to come, and waits for the end. For commands whose streams nobody took.
+ *
+ * Gives a `boxlite_output`, with `boxlite_operation_take_result`.
+ */
+boxlite_status boxlite_execution_output(boxlite_execution *execution,
+                                        boxlite_operation **operation,
+                                        boxlite_error **error);
+
+/**
+ * Sends a signal, by its number on Linux, to the process group of a command; one that has ended is left alone.
+ */
+boxlite_status boxlite_execution_signal(boxlite_execution *execution,
+                                        int32_t signal,
+                                        boxlite_operation **operation,
+                                        boxlite_error **error);
+
+/**
+ * Kills a command with everything it started, whatever groups and sessions that made.
+ */
+boxlite_status boxlite_execution_kill(boxlite_execution *execution,
+                                      boxlite_operation **operation,
+                                      boxlite_error **error);
+
+/**
+ * Changes the size of the terminal of a command.
+ */
+boxlite_status boxlite_execution_resize(boxlite_execution *execution,
+                                        uint16_t rows,
+                                        uint16_t columns,
+                                        boxlite_operation **operation,
+                                        boxlite_error **error);
+
+/**
+ * Frees an execution. A command that has not ended is killed when its streams are freed too; the main command of a box and
+ * a detached one are not, they are only let go of.
+ */
+boxlite_status boxlite_execution_free(boxlite_execution *execution);
+
+/**
+ * Makes options with the defaults.
+ */
+boxlite_status boxlite_exec_options_new(boxlite_exec_options **options, boxlite_error **error);
+
+/**
+ * Sets everything at once, from JSON: `argv`, `env` (an object), `cwd`, `user`, `tty` (`rows`, `columns`), `stdin`,
+ * `timeout_ms`, `detach`. What is not named is set to its default; a field that does not exist is refused.
+ */
+boxlite_status boxlite_exec_options_set_json(boxlite_exec_options *options,
+                                             const char *json,
+                                             boxlite_error **error);
+
+/**
+ * Sets a variable of the environment, on top of the image's and the box's.
+ */
+boxlite_status boxlite_exec_options_set_env(boxlite_exec_options *options,
+                                            const char *name,
+                                            const char *value,
+                                            boxlite_error **error);
+
+/**
+ * Sets the working directory, made if it does not exist.
+ */
+boxlite_status boxlite_exec_options_set_cwd(boxlite_exec_options *options,
+                                            const char *cwd,
+                                            boxlite_error **error);
+
+/**
+ * Sets the user, as `user[:group]` by name or number, looked up in the box's own `/etc/passwd`.
+ */
+boxlite_status boxlite_exec_options_set_user(boxlite_exec_options *options,
+                                             const char *user,
+                                             boxlite_error **error);
+
+/**
+ * Gives the command a terminal of this size; stdout and stderr are then one stream.
+ */
+boxlite_status boxlite_exec_options_set_tty(boxlite_exec_options *options,
+                                            uint16_t rows,
+                                            uint16_t columns,
+                                            boxlite_error **error);
+
+/**
+ * Sets whether stdin is connected; otherwise it reads as empty.
+ */
+boxlite_status boxlite_exec_options_set_stdin(boxlite_exec_options *options,
+                                              bool connected,
+                                              boxlite_error **error);
+
+/**
+ * Kills the command, with everything it started, after so many milliseconds.
+ */
+boxlite_status boxlite_exec_options_set_timeout(boxlite_exec_options *options,
+                                                uint64_t timeout_ms,
+                                                boxlite_error **error);
+
+/**
+ * Sets whether the command goes on in the box when nobody holds it any more. It gets no stdin, and its output is thrown
+ * away.
+ */
+boxlite_status boxlite_exec_options_set_detach(boxlite_exec_options *options,
+                                               bool detach,
+                                               boxlite_error **error);
+
+/**
+ * Frees options.
+ */
+boxlite_status boxlite_exec_options_free(boxlite_exec_options *options);
 
 /**
  * Fetches an image, verifies every byte of it, and makes it ready to run. `options` may be NULL.
@@ -878,6 +1654,34 @@ boxlite_status boxlite_operation_take_runtime(boxlite_operation *operation,
                                               boxlite_error **error);
 
 /**
+ * Takes the handle of a box. Freed with `boxlite_box_free`.
+ */
+boxlite_status boxlite_operation_take_box(boxlite_operation *operation,
+                                          boxlite_box **box,
+                                          boxlite_error **error);
+
+/**
+ * Takes the command that was begun, or attached to. Freed with `boxlite_execution_free`.
+ */
+boxlite_status boxlite_operation_take_execution(boxlite_operation *operation,
+                                                boxlite_execution **execution,
+                                                boxlite_error **error);
+
+/**
+ * Takes the stream of log entries. Freed with `boxlite_logs_free`.
+ */
+boxlite_status boxlite_operation_take_logs(boxlite_operation *operation,
+                                           boxlite_logs **logs,
+                                           boxlite_error **error);
+
+/**
+ * Takes the reader of an archive. Freed with `boxlite_reader_free`.
+ */
+boxlite_status boxlite_operation_take_reader(boxlite_operation *operation,
+                                             boxlite_reader **reader,
+                                             boxlite_error **error);
+
+/**
  * Takes the data that an operation gives. Freed with `boxlite_result_free`; may be taken again.
  */
 boxlite_status boxlite_operation_take_result(boxlite_operation *operation,
@@ -928,6 +1732,49 @@ boxlite_status boxlite_result_json(const boxlite_result *result, const char **js
 boxlite_status boxlite_result_free(boxlite_result *result);
 
 /**
+ * Shows one box: of a list by its index, from 0 to `boxlite_result_count`; of `boxlite_box_inspect` the only one, at 0.
+ */
+boxlite_status boxlite_result_box(const boxlite_result *result,
+                                  size_t index,
+                                  boxlite_box_info *box,
+                                  boxlite_error **error);
+
+/**
+ * Shows what `boxlite_box_metrics` gave.
+ */
+boxlite_status boxlite_result_box_usage(const boxlite_result *result,
+                                        boxlite_box_usage *usage,
+                                        boxlite_error **error);
+
+/**
+ * Shows how a command, or a box, ended: of `boxlite_execution_wait`, `boxlite_execution_output` and `boxlite_box_wait`.
+ */
+boxlite_status boxlite_result_exit_status(const boxlite_result *result,
+                                          boxlite_exit_status *status,
+                                          boxlite_error **error);
+
+/**
+ * Shows what `boxlite_execution_output` collected.
+ */
+boxlite_status boxlite_result_output(const boxlite_result *result,
+                                     boxlite_output *output,
+                                     boxlite_error **error);
+
+/**
+ * Shows what `boxlite_logs_next` gave. After the last entry there is none: see `boxlite_result_count`.
+ */
+boxlite_status boxlite_result_log_entry(const boxlite_result *result,
+                                        boxlite_log_entry *entry,
+                                        boxlite_error **error);
+
+/**
+ * Shows what `boxlite_box_stat` gave.
+ */
+boxlite_status boxlite_result_file_stat(const boxlite_result *result,
+                                        boxlite_file_stat *stat,
+                                        boxlite_error **error);
+
+/**
  * Shows one image: of a list by its index, from 0 to `boxlite_result_count`; of `boxlite_images_get`, `_inspect` and
  * `_tag` the only one, at 0.
  */
@@ -963,6 +1810,46 @@ boxlite_status boxlite_result_runtime_metrics(const boxlite_result *result,
 boxlite_status boxlite_result_usage(const boxlite_result *result,
                                     boxlite_usage *usage,
                                     boxlite_error **error);
+
+/**
+ * Makes a box of an image that is in the store. Nothing runs yet, and nothing but a row is written. `image` may be NULL if
+ * the options name one; `options` may be NULL.
+ *
+ * Gives a box, with `boxlite_operation_take_box`.
+ */
+boxlite_status boxlite_runtime_create(boxlite_runtime *runtime,
+                                      const char *image,
+                                      const boxlite_box_options *options,
+                                      boxlite_operation **operation,
+                                      boxlite_error **error);
+
+/**
+ * Finds a box by its name, its id or a unique prefix of its id.
+ *
+ * Gives a box, with `boxlite_operation_take_box`.
+ */
+boxlite_status boxlite_runtime_get(boxlite_runtime *runtime,
+                                   const char *name,
+                                   boxlite_operation **operation,
+                                   boxlite_error **error);
+
+/**
+ * Lists all boxes of the home, newest first, as they are now: also those of other processes.
+ *
+ * Gives a list of `boxlite_box_info`, with `boxlite_operation_take_result`.
+ */
+boxlite_status boxlite_runtime_list(boxlite_runtime *runtime,
+                                    boxlite_operation **operation,
+                                    boxlite_error **error);
+
+/**
+ * Removes a box, found as by `boxlite_runtime_get`, and its disk; one that runs only if `force` is true, which kills it.
+ */
+boxlite_status boxlite_runtime_remove(boxlite_runtime *runtime,
+                                      const char *name,
+                                      bool force,
+                                      boxlite_operation **operation,
+                                      boxlite_error **error);
 
 /**
  * Opens a home, making it if it does not exist, and settles what dead processes left behind. Takes milliseconds and uses
@@ -1022,6 +1909,13 @@ boxlite_status boxlite_runtime_doctor(boxlite_runtime *runtime,
                                       boxlite_error **error);
 
 /**
+ * Listens to what happens in a runtime from now on.
+ */
+boxlite_status boxlite_runtime_events(boxlite_runtime *runtime,
+                                      boxlite_events **events,
+                                      boxlite_error **error);
+
+/**
  * Shuts a runtime down within `timeout_ms` milliseconds and 250 more.
  *
  * From this call on, everything new on the runtime and on every handle made from it answers `BOXLITE_STOPPED`. What is
@@ -1043,6 +1937,36 @@ boxlite_status boxlite_runtime_shutdown(boxlite_runtime *runtime,
  * waits for it. Handles made from it answer `BOXLITE_STOPPED` from then on, and are still to be freed.
  */
 boxlite_status boxlite_runtime_free(boxlite_runtime *runtime);
+
+/**
+ * Does now what the first start of a box with the resources of `options` would do: kernel, accelerator, warm template.
+ * `options` may be NULL. `boxlite_operation_next_events` tells the stages.
+ */
+boxlite_status boxlite_runtime_prepare(boxlite_runtime *runtime,
+                                       const boxlite_box_options *options,
+                                       boxlite_operation **operation,
+                                       boxlite_error **error);
+
+/**
+ * Lists the guest kernels of the home, the one installed last first.
+ *
+ * Gives a list as JSON, with `boxlite_operation_take_result`: `release`, `path`, `size_bytes`, `current` of each.
+ */
+boxlite_status boxlite_runtime_kernels(boxlite_runtime *runtime,
+                                       boxlite_operation **operation,
+                                       boxlite_error **error);
+
+/**
+ * Installs a guest kernel into the home; the host's own is not touched. It comes from the distribution's package client if
+ * `file` is NULL; otherwise from a package file, or, if `modules` names a directory, from a kernel image and its modules.
+ *
+ * Gives the kernel as JSON, with `boxlite_operation_take_result`.
+ */
+boxlite_status boxlite_runtime_install_kernel(boxlite_runtime *runtime,
+                                              const char *file,
+                                              const char *modules,
+                                              boxlite_operation **operation,
+                                              boxlite_error **error);
 
 /**
  * Makes options with the defaults.
@@ -1114,6 +2038,85 @@ boxlite_status boxlite_runtime_options_set_qemu(boxlite_runtime_options *options
 boxlite_status boxlite_runtime_options_free(boxlite_runtime_options *options);
 
 /**
+ * Waits for the next event. A stream that is more than 1,024 events behind has lost the oldest ones; nothing ever waits
+ * for it.
+ *
+ * Gives an event as JSON, with `boxlite_operation_take_result`: an object with a `type` (`box_created`, `box_starting`,
+ * `box_stage`, `box_started`, `box_stopped`, `box_removed`, `exec_started`, `exec_completed`, `file_copied_in`,
+ * `file_copied_out`, `pull`) and what belongs to it. Its count is 0 after the last one, when the runtime is shut down.
+ */
+boxlite_status boxlite_events_next(boxlite_events *events,
+                                   boxlite_operation **operation,
+                                   boxlite_error **error);
+
+/**
+ * Frees an event stream.
+ */
+boxlite_status boxlite_events_free(boxlite_events *events);
+
+/**
+ * Waits for the next log entry.
+ *
+ * Gives a `boxlite_log_entry`, with `boxlite_operation_take_result`; its count is 0 after the last one.
+ */
+boxlite_status boxlite_logs_next(boxlite_logs *logs, boxlite_operation **operation, boxlite_error **error);
+
+/**
+ * Frees a log stream, which ends the reading.
+ */
+boxlite_status boxlite_logs_free(boxlite_logs *logs);
+
+/**
+ * Reads what is there, at most `length` bytes, and says how many in `count`; 0 at the end. Waits up to `timeout_ms`
+ * milliseconds for something to read: 0 does not wait, a negative number waits without end. Answers `BOXLITE_TIMEOUT` if
+ * nothing came, and `BOXLITE_STOPPED` if the box or the runtime stopped before the end: an end without an error is the
+ * end of everything there was.
+ *
+ * One thread at a time reads from a reader; another one is told `BOXLITE_INVALID_STATE`.
+ */
+boxlite_status boxlite_reader_read(boxlite_reader *reader,
+                                   int64_t timeout_ms,
+                                   uint8_t *buffer,
+                                   size_t length,
+                                   size_t *count,
+                                   boxlite_error **error);
+
+/**
+ * Waits until a read would not wait: bytes have come, or the end, or an error, which the read will say. The reader cannot
+ * be read from meanwhile.
+ */
+boxlite_status boxlite_reader_ready(boxlite_reader *reader,
+                                    boxlite_operation **operation,
+                                    boxlite_error **error);
+
+/**
+ * Frees a reader. The command does not notice; what it still prints is thrown away.
+ */
+boxlite_status boxlite_reader_free(boxlite_reader *reader);
+
+/**
+ * Writes all of the bytes, which are copied. The operation ends when the other side has room for them. Cancelled, part of
+ * them may have been written. Answers `BOXLITE_INVALID_STATE` if the command has ended, or has closed its stdin.
+ */
+boxlite_status boxlite_writer_write(boxlite_writer *writer,
+                                    const uint8_t *bytes,
+                                    size_t length,
+                                    boxlite_operation **operation,
+                                    boxlite_error **error);
+
+/**
+ * Ends what is written, after everything that was begun before. A writer that is closed already is left alone.
+ */
+boxlite_status boxlite_writer_close(boxlite_writer *writer,
+                                    boxlite_operation **operation,
+                                    boxlite_error **error);
+
+/**
+ * Frees a writer. What is written ends when the last write that was begun has ended.
+ */
+boxlite_status boxlite_writer_free(boxlite_writer *writer);
+
+/**
  * Returns the version of the interface; to be compared with `BOXLITE_ABI_VERSION`.
  */
 uint32_t boxlite_abi_version(void);
@@ -1134,8 +2137,249 @@ const char *boxlite_build_id(void);
  * The twins: each begins an operation, waits for its end, and takes what it gives.
  */
 
+/** `boxlite_box_copy_in`, waited for. */
+static inline boxlite_status boxlite_box_copy_in_sync(boxlite_box *box, const char *host, const char *inside, const boxlite_copy_options *options, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_copy_in(box, host, inside, options, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_copy_out`, waited for. */
+static inline boxlite_status boxlite_box_copy_out_sync(boxlite_box *box, const char *inside, const char *host, const boxlite_copy_options *options, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_copy_out(box, inside, host, options, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_get_archive`, waited for. */
+static inline boxlite_status boxlite_box_get_archive_sync(boxlite_box *box, const char *path, const boxlite_copy_options *options, boxlite_reader **reader, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_get_archive(box, path, options, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_reader(operation, reader, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_stat`, waited for. */
+static inline boxlite_status boxlite_box_stat_sync(boxlite_box *box, const char *path, bool follow_symlinks, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_stat(box, path, follow_symlinks, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_inspect`, waited for. */
+static inline boxlite_status boxlite_box_inspect_sync(boxlite_box *box, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_inspect(box, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_start`, waited for. */
+static inline boxlite_status boxlite_box_start_sync(boxlite_box *box, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_start(box, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_start_attached`, waited for. */
+static inline boxlite_status boxlite_box_start_attached_sync(boxlite_box *box, boxlite_execution **execution, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_start_attached(box, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_execution(operation, execution, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_attach`, waited for. */
+static inline boxlite_status boxlite_box_attach_sync(boxlite_box *box, boxlite_execution **execution, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_attach(box, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_execution(operation, execution, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_exec`, waited for. */
+static inline boxlite_status boxlite_box_exec_sync(boxlite_box *box, const char *const *arguments, size_t count, const boxlite_exec_options *options, boxlite_execution **execution, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_exec(box, arguments, count, options, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_execution(operation, execution, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_restart`, waited for. */
+static inline boxlite_status boxlite_box_restart_sync(boxlite_box *box, uint64_t timeout_ms, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_restart(box, timeout_ms, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_stop`, waited for. */
+static inline boxlite_status boxlite_box_stop_sync(boxlite_box *box, uint64_t timeout_ms, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_stop(box, timeout_ms, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_kill`, waited for. */
+static inline boxlite_status boxlite_box_kill_sync(boxlite_box *box, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_kill(box, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_signal`, waited for. */
+static inline boxlite_status boxlite_box_signal_sync(boxlite_box *box, int32_t signal, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_signal(box, signal, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_wait`, waited for. */
+static inline boxlite_status boxlite_box_wait_sync(boxlite_box *box, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_wait(box, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_remove`, waited for. */
+static inline boxlite_status boxlite_box_remove_sync(boxlite_box *box, bool force, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_remove(box, force, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_detach`, waited for. */
+static inline boxlite_status boxlite_box_detach_sync(boxlite_box *box, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_detach(box, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_metrics`, waited for. */
+static inline boxlite_status boxlite_box_metrics_sync(boxlite_box *box, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_metrics(box, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_box_logs`, waited for. */
+static inline boxlite_status boxlite_box_logs_sync(boxlite_box *box, int64_t tail, bool follow, boxlite_logs **logs, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_box_logs(box, tail, follow, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_logs(operation, logs, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_execution_wait`, waited for. */
+static inline boxlite_status boxlite_execution_wait_sync(boxlite_execution *execution, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_execution_wait(execution, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_execution_output`, waited for. */
+static inline boxlite_status boxlite_execution_output_sync(boxlite_execution *execution, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_execution_output(execution, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_execution_signal`, waited for. */
+static inline boxlite_status boxlite_execution_signal_sync(boxlite_execution *execution, int32_t signal, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_execution_signal(execution, signal, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_execution_kill`, waited for. */
+static inline boxlite_status boxlite_execution_kill_sync(boxlite_execution *execution, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_execution_kill(execution, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_execution_resize`, waited for. */
+static inline boxlite_status boxlite_execution_resize_sync(boxlite_execution *execution, uint16_t rows, uint16_t columns, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_execution_resize(execution, rows, columns, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
 /** `boxlite_images_pull`, waited for. */
-static inline boxlite_status boxlite_images_pull_wait(boxlite_images *images, const char *reference, const boxlite_pull_options *options, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_pull_sync(boxlite_images *images, const char *reference, const boxlite_pull_options *options, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_pull(images, reference, options, &operation, error);
@@ -1146,7 +2390,7 @@ static inline boxlite_status boxlite_images_pull_wait(boxlite_images *images, co
 }
 
 /** `boxlite_images_list`, waited for. */
-static inline boxlite_status boxlite_images_list_wait(boxlite_images *images, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_list_sync(boxlite_images *images, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_list(images, &operation, error);
@@ -1157,7 +2401,7 @@ static inline boxlite_status boxlite_images_list_wait(boxlite_images *images, bo
 }
 
 /** `boxlite_images_get`, waited for. */
-static inline boxlite_status boxlite_images_get_wait(boxlite_images *images, const char *reference, const char *platform, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_get_sync(boxlite_images *images, const char *reference, const char *platform, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_get(images, reference, platform, &operation, error);
@@ -1168,7 +2412,7 @@ static inline boxlite_status boxlite_images_get_wait(boxlite_images *images, con
 }
 
 /** `boxlite_images_inspect`, waited for. */
-static inline boxlite_status boxlite_images_inspect_wait(boxlite_images *images, const char *reference, const char *platform, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_inspect_sync(boxlite_images *images, const char *reference, const char *platform, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_inspect(images, reference, platform, &operation, error);
@@ -1179,7 +2423,7 @@ static inline boxlite_status boxlite_images_inspect_wait(boxlite_images *images,
 }
 
 /** `boxlite_images_tag`, waited for. */
-static inline boxlite_status boxlite_images_tag_wait(boxlite_images *images, const char *reference, const char *name, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_tag_sync(boxlite_images *images, const char *reference, const char *name, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_tag(images, reference, name, &operation, error);
@@ -1190,7 +2434,7 @@ static inline boxlite_status boxlite_images_tag_wait(boxlite_images *images, con
 }
 
 /** `boxlite_images_remove`, waited for. */
-static inline boxlite_status boxlite_images_remove_wait(boxlite_images *images, const char *reference, bool force, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_remove_sync(boxlite_images *images, const char *reference, bool force, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_remove(images, reference, force, &operation, error);
@@ -1201,7 +2445,7 @@ static inline boxlite_status boxlite_images_remove_wait(boxlite_images *images, 
 }
 
 /** `boxlite_images_export_erofs`, waited for. */
-static inline boxlite_status boxlite_images_export_erofs_wait(boxlite_images *images, const char *reference, const char *platform, const char *file, boxlite_error **error)
+static inline boxlite_status boxlite_images_export_erofs_sync(boxlite_images *images, const char *reference, const char *platform, const char *file, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_export_erofs(images, reference, platform, file, &operation, error);
@@ -1211,7 +2455,7 @@ static inline boxlite_status boxlite_images_export_erofs_wait(boxlite_images *im
 }
 
 /** `boxlite_operation_next_events`, waited for. */
-static inline boxlite_status boxlite_operation_next_events_wait(boxlite_operation *of, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_operation_next_events_sync(boxlite_operation *of, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_operation_next_events(of, &operation, error);
@@ -1221,8 +2465,51 @@ static inline boxlite_status boxlite_operation_next_events_wait(boxlite_operatio
     return status;
 }
 
+/** `boxlite_runtime_create`, waited for. */
+static inline boxlite_status boxlite_runtime_create_sync(boxlite_runtime *runtime, const char *image, const boxlite_box_options *options, boxlite_box **box, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_runtime_create(runtime, image, options, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_box(operation, box, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_runtime_get`, waited for. */
+static inline boxlite_status boxlite_runtime_get_sync(boxlite_runtime *runtime, const char *name, boxlite_box **box, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_runtime_get(runtime, name, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_box(operation, box, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_runtime_list`, waited for. */
+static inline boxlite_status boxlite_runtime_list_sync(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_runtime_list(runtime, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_runtime_remove`, waited for. */
+static inline boxlite_status boxlite_runtime_remove_sync(boxlite_runtime *runtime, const char *name, bool force, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_runtime_remove(runtime, name, force, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
 /** `boxlite_runtime_open`, waited for. */
-static inline boxlite_status boxlite_runtime_open_wait(const boxlite_runtime_options *options, boxlite_runtime **runtime, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_open_sync(const boxlite_runtime_options *options, boxlite_runtime **runtime, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_open(options, &operation, error);
@@ -1233,7 +2520,7 @@ static inline boxlite_status boxlite_runtime_open_wait(const boxlite_runtime_opt
 }
 
 /** `boxlite_runtime_metrics`, waited for. */
-static inline boxlite_status boxlite_runtime_metrics_wait(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_metrics_sync(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_metrics(runtime, &operation, error);
@@ -1244,7 +2531,7 @@ static inline boxlite_status boxlite_runtime_metrics_wait(boxlite_runtime *runti
 }
 
 /** `boxlite_runtime_usage`, waited for. */
-static inline boxlite_status boxlite_runtime_usage_wait(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_usage_sync(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_usage(runtime, &operation, error);
@@ -1255,7 +2542,7 @@ static inline boxlite_status boxlite_runtime_usage_wait(boxlite_runtime *runtime
 }
 
 /** `boxlite_runtime_check`, waited for. */
-static inline boxlite_status boxlite_runtime_check_wait(boxlite_runtime *runtime, bool repair, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_check_sync(boxlite_runtime *runtime, bool repair, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_check(runtime, repair, &operation, error);
@@ -1266,7 +2553,7 @@ static inline boxlite_status boxlite_runtime_check_wait(boxlite_runtime *runtime
 }
 
 /** `boxlite_runtime_doctor`, waited for. */
-static inline boxlite_status boxlite_runtime_doctor_wait(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_doctor_sync(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_doctor(runtime, &operation, error);
@@ -1277,10 +2564,94 @@ static inline boxlite_status boxlite_runtime_doctor_wait(boxlite_runtime *runtim
 }
 
 /** `boxlite_runtime_shutdown`, waited for. */
-static inline boxlite_status boxlite_runtime_shutdown_wait(boxlite_runtime *runtime, uint64_t timeout_ms, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_shutdown_sync(boxlite_runtime *runtime, uint64_t timeout_ms, boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_shutdown(runtime, timeout_ms, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_runtime_prepare`, waited for. */
+static inline boxlite_status boxlite_runtime_prepare_sync(boxlite_runtime *runtime, const boxlite_box_options *options, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_runtime_prepare(runtime, options, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_runtime_kernels`, waited for. */
+static inline boxlite_status boxlite_runtime_kernels_sync(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_runtime_kernels(runtime, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_runtime_install_kernel`, waited for. */
+static inline boxlite_status boxlite_runtime_install_kernel_sync(boxlite_runtime *runtime, const char *file, const char *modules, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_runtime_install_kernel(runtime, file, modules, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_events_next`, waited for. */
+static inline boxlite_status boxlite_events_next_sync(boxlite_events *events, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_events_next(events, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_logs_next`, waited for. */
+static inline boxlite_status boxlite_logs_next_sync(boxlite_logs *logs, boxlite_result **result, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_logs_next(logs, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_take_result(operation, result, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_reader_ready`, waited for. */
+static inline boxlite_status boxlite_reader_ready_sync(boxlite_reader *reader, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_reader_ready(reader, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_writer_write`, waited for. */
+static inline boxlite_status boxlite_writer_write_sync(boxlite_writer *writer, const uint8_t *bytes, size_t length, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_writer_write(writer, bytes, length, &operation, error);
+    if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
+    boxlite_operation_free(operation);
+    return status;
+}
+
+/** `boxlite_writer_close`, waited for. */
+static inline boxlite_status boxlite_writer_close_sync(boxlite_writer *writer, boxlite_error **error)
+{
+    boxlite_operation *operation = NULL;
+    boxlite_status status = boxlite_writer_close(writer, &operation, error);
     if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);
     boxlite_operation_free(operation);
     return status;

@@ -15,12 +15,15 @@
 #![allow(clippy::missing_safety_doc, reason = "the contract of all functions stands once, in the header")]
 
 mod boundary;
+mod boxes;
 mod data;
 mod driver;
 mod error;
+mod execution;
 mod handle;
 mod images;
 mod input;
+mod json_input;
 mod operation;
 mod options;
 mod output;
@@ -31,15 +34,19 @@ mod runtime;
 mod scope;
 mod signal;
 mod status;
+mod stream;
 mod table;
 mod text;
 mod version;
 
+pub use boxes::*;
 pub use error::*;
+pub use execution::*;
 pub use images::*;
 pub use operation::*;
 pub use queue::*;
 pub use result::*;
 pub use runtime::*;
 pub use status::boxlite_status;
+pub use stream::*;
 pub use version::*;

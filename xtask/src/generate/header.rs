@@ -95,7 +95,7 @@ fn twin(prototype: &Prototype<'_>) -> Result<String> {
             let typed = format!("boxlite_{noun} **{noun}, ");
             let parameter_names: Vec<&str> = names.split(", ").collect();
             if parameter_names.contains(&noun) {
-                bail!("`{name}_wait` would have two parameters `{noun}`");
+                bail!("`{name}_sync` would have two parameters `{noun}`");
             }
             let take = format!("boxlite_operation_take_{noun}(operation, {noun}, error)");
             (format!("    if (status == BOXLITE_OK) status = {take};\n"), typed)
@@ -106,7 +106,7 @@ fn twin(prototype: &Prototype<'_>) -> Result<String> {
     }
     Ok(format!(
         "/** `{name}`, waited for. */\n\
-         static inline boxlite_status {name}_wait({}, {parameter}boxlite_error **error)\n{{\n    \
+         static inline boxlite_status {name}_sync({}, {parameter}boxlite_error **error)\n{{\n    \
              boxlite_operation *operation = NULL;\n    \
              boxlite_status status = {name}({names}, &operation, error);\n    \
              if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);\n\
@@ -131,11 +131,11 @@ mod tests {
     fn a_function_that_begins_an_operation_gets_a_twin_and_no_other_does() {
         let text = with_twins(HEADER).unwrap();
         assert!(text.contains(
-            "boxlite_pull_wait(boxlite_images *images, const char *reference, boxlite_result **result, boxlite_error **error)"
+            "boxlite_pull_sync(boxlite_images *images, const char *reference, boxlite_result **result, boxlite_error **error)"
         ));
         assert!(text.contains("boxlite_pull(images, reference, &operation, error)"));
         assert!(text.contains("boxlite_operation_take_result(operation, result, error)"));
-        assert!(!text.contains("boxlite_free_wait"));
+        assert!(!text.contains("boxlite_free_sync"));
         assert!(text.ends_with("#endif\n"));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A view is a copy of numbers, and of addresses of texts that the result keeps: they are good until it is freed.
 
+mod boxes;
+mod executions;
 mod images;
 mod system;
 
@@ -16,6 +18,8 @@ use crate::output::{Out, OutStruct, SizedStruct};
 use crate::status::boxlite_status;
 use crate::text::Texts;
 
+pub use boxes::*;
+pub use executions::*;
 pub use images::*;
 pub use system::*;
 

@@ -1,19 +1,22 @@
 //! The exported functions of a runtime.
 
+use std::sync::Arc;
+
 use boxlite::Runtime;
 
 use super::options::boxlite_runtime_options;
-use super::{OpenRuntime, boxlite_runtime};
+use super::{OpenRuntime, RuntimeObject, boxlite_runtime};
 use crate::boundary::boundary;
 use crate::data::{Data, Outcome};
 use crate::error::boxlite_error;
 use crate::handle;
 use crate::images::boxlite_images;
 use crate::input;
-use crate::operation::{boxlite_operation, submit};
+use crate::operation::{Operation, boxlite_operation, submit};
 use crate::options;
 use crate::output::Out;
 use crate::status::boxlite_status;
+use crate::stream::{EventsObject, boxlite_events};
 
 /// Opens a home, making it if it does not exist, and settles what dead processes left behind. Takes milliseconds and uses
 /// no network. `options` may be NULL.
@@ -69,11 +72,33 @@ unsafe fn begin<F>(
 where
     F: Future<Output = boxlite::Result<Outcome>> + Send + 'static,
 {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        begin_with(runtime, operation, error, || Ok(()), |runtime, (), _| work(runtime.runtime.clone()))
+    }
+}
+
+/// Begins an operation of a runtime for which `read` reads what C passed in.
+///
+/// # Safety
+/// The contracts of places, for `operation`, and of errors.
+pub(super) unsafe fn begin_with<T, F>(
+    runtime: *mut boxlite_runtime,
+    operation: *mut *mut boxlite_operation,
+    error: *mut *mut boxlite_error,
+    read: impl FnOnce() -> boxlite::Result<T>,
+    work: impl FnOnce(&RuntimeObject, T, &Arc<Operation>) -> F,
+) -> boxlite_status
+where
+    F: Future<Output = boxlite::Result<Outcome>> + Send + 'static,
+{
     let body = || {
         let runtime = handle::get(runtime)?;
+        runtime.scope.check()?;
         // SAFETY: as promised by the caller.
         let out = unsafe { Out::new(operation, "operation") }?;
-        Ok(submit(Some(&runtime.scope), out, |_| work(runtime.runtime.clone()))?)
+        let input = read()?;
+        Ok(submit(Some(&runtime.scope), out, |begun| work(&runtime, input, begun))?)
     };
     // SAFETY: as promised by the caller.
     unsafe { boundary(error, body) }
@@ -135,6 +160,26 @@ pub unsafe extern "C" fn boxlite_runtime_doctor(
     let work = |runtime: Runtime| async move { Ok(Data::Doctor(runtime.doctor().await?).into()) };
     // SAFETY: the contracts of places and errors.
     unsafe { begin(runtime, operation, error, work) }
+}
+
+/// Listens to what happens in a runtime from now on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn boxlite_runtime_events(
+    runtime: *mut boxlite_runtime,
+    events: *mut *mut boxlite_events,
+    error: *mut *mut boxlite_error,
+) -> boxlite_status {
+    let body = || {
+        let runtime = handle::get(runtime)?;
+        runtime.scope.check()?;
+        // SAFETY: the contract of places.
+        let out = unsafe { Out::new(events, "events") }?;
+        let object = EventsObject::new(runtime.runtime.events(), runtime.scope.clone());
+        out.set(handle::insert::<boxlite_events>(Arc::new(object))?);
+        Ok(())
+    };
+    // SAFETY: the contract of errors.
+    unsafe { boundary(error, body) }
 }
 
 /// Shuts a runtime down within `timeout_ms` milliseconds and 250 more.

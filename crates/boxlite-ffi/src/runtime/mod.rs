@@ -3,7 +3,9 @@
 //! A handle of a runtime is the only thing that keeps it open. Shutdown, and freeing the handle, settle every operation of
 //! the runtime before they are over; see [`crate::scope`].
 
+mod boxes;
 mod exports;
+mod machine;
 mod open;
 mod options;
 
@@ -19,7 +21,9 @@ use crate::scope::Scope;
 
 pub(crate) use open::OpenRuntime;
 
+pub use boxes::*;
 pub use exports::*;
+pub use machine::*;
 pub use options::*;
 
 /// An open home. Freed with `boxlite_runtime_free`, which shuts it down.
