@@ -2,7 +2,7 @@
 # One profile and one target directory for all of it, so that every crate is compiled once.
 
 CARGO ?= cargo
-.PHONY: setup demo build test lint gen check-gen bench soak
+.PHONY: setup demo build test test-rust test-languages lint gen check-gen bench soak dist
 
 setup:        ## Install what the tests need and is missing, from the distribution's packages
 	@xtask/setup.sh test
@@ -14,8 +14,16 @@ build:        ## Build the `boxlite` command (target/release/boxlite) and the li
 	@xtask/setup.sh build
 	$(CARGO) build --release --package boxlite-cli --bin boxlite
 
-test: setup   ## Prove the product
+test: test-rust test-languages  ## Prove the product, in every language
+
+test-rust: setup
 	$(CARGO) test --release --workspace
+
+test-languages: setup
+	sdks/c/test.sh
+	sdks/go/test.sh
+	sdks/python/test.sh
+	sdks/node/test.sh
 
 lint: setup   ## Formatting and lints, warnings refused
 	$(CARGO) fmt --all --check
@@ -32,5 +40,10 @@ bench:        ## Measure, side by side with peers, and hold the budgets of SPECI
 	$(CARGO) build --release --package boxlite-cli --bin boxlite
 	$(CARGO) bench --package boxlite-benches
 
-soak: setup   ## The race tests with many more rounds
-	BOXLITE_SOAK_ROUNDS=1000 $(CARGO) test --release --package boxlite --test shutdown
+soak: export BOXLITE_SOAK_ROUNDS = 1000
+soak: setup   ## The race tests with many more rounds, in every language
+	$(CARGO) test --release --package boxlite --test suite -- shutdown
+	$(MAKE) test-languages
+
+dist: setup   ## Leave what is shipped under dist/: made, checked, and installed in a clean place
+	@xtask/dist.sh
