@@ -1,3 +1,5 @@
+//! Links the module as Node wants its addons.
+
 fn main() {
     napi_build::setup();
 }

@@ -33,6 +33,9 @@ export type ErrorCode =
 /** The number of each code: the same in every language. */
 export declare const ErrorNumber: Readonly<Record<ErrorCode, number>>;
 
+/** The class of each code. */
+export declare const ErrorClass: Readonly<Record<ErrorCode, typeof BoxliteError>>;
+
 /** A defect in BoxLite itself. */
 export declare class InternalError extends BoxliteError {}
 /** The named thing does not exist. */

@@ -58,7 +58,8 @@ const ErrorNumber = Object.freeze({
   ForkedProcess: 41,
 });
 
-const byCode = Object.freeze({
+/** The class of each code. */
+const ErrorClass = Object.freeze({
   Internal: InternalError,
   NotFound: NotFoundError,
   AlreadyExists: AlreadyExistsError,
@@ -88,7 +89,7 @@ const byCode = Object.freeze({
 
 module.exports = {
   ErrorNumber,
-  byCode,
+  ErrorClass,
   InternalError,
   NotFoundError,
   AlreadyExistsError,

@@ -15,11 +15,11 @@ pub fn classes(entries: &[Entry]) -> String {
     for Entry { code, number, .. } in entries {
         let _ = writeln!(out, "  {code}: {number},");
     }
-    out.push_str("});\n\nconst byCode = Object.freeze({\n");
+    out.push_str("});\n\n/** The class of each code. */\nconst ErrorClass = Object.freeze({\n");
     for Entry { code, .. } in entries {
         let _ = writeln!(out, "  {code}: {code}Error,");
     }
-    out.push_str("});\n\nmodule.exports = {\n  ErrorNumber,\n  byCode,\n");
+    out.push_str("});\n\nmodule.exports = {\n  ErrorNumber,\n  ErrorClass,\n");
     for Entry { code, .. } in entries {
         let _ = writeln!(out, "  {code}Error,");
     }
@@ -34,7 +34,7 @@ pub fn types(entries: &[Entry]) -> String {
     let codes: Vec<_> = entries.iter().map(|entry| format!("  | '{}'", entry.code)).collect();
     let _ = writeln!(
         out,
-        "{};\n\n/** The number of each code: the same in every language. */\nexport declare const ErrorNumber: Readonly<Record<ErrorCode, number>>;\n",
+        "{};\n\n/** The number of each code: the same in every language. */\nexport declare const ErrorNumber: Readonly<Record<ErrorCode, number>>;\n\n/** The class of each code. */\nexport declare const ErrorClass: Readonly<Record<ErrorCode, typeof BoxliteError>>;\n",
         codes.join("\n")
     );
     for Entry { code, meaning, .. } in entries {

@@ -1,0 +1,197 @@
+/** A box that is there when it is first used: image pulled, box made and started. */
+
+import { options as object } from './arguments.js';
+import type { Box } from './box.js';
+import { DEFAULT_IMAGE } from './box-options.js';
+import type { BoxOptions, CopyOptions, ExecOptions } from './box-options.js';
+import { InvalidStateError, TimeoutError } from './error-codes.js';
+import { invalid } from './errors.js';
+import type { OperationOptions } from './operation.js';
+import type { BoxInfo, BoxMetrics, ExecutionResult } from './records.js';
+import { Boxlite } from './runtime.js';
+
+/** How a simple box is made. */
+export interface SimpleBoxOptions extends BoxOptions {
+  /** The default one if there is none. */
+  runtime?: Boxlite;
+  /** Whether a box of that name is used if there is one; otherwise that is an error. */
+  reuseExisting?: boolean;
+}
+
+/** What a command printed, and how it ended. */
+export interface ExecResult {
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** How a command of a simple box is run. */
+export interface SimpleExecOptions extends OperationOptions {
+  cwd?: string;
+  user?: string;
+  timeoutSecs?: number;
+}
+
+/**
+ * A box that is made and started by the first call that needs it, and removed when it stops unless `autoRemove` is false.
+ */
+export class SimpleBox {
+  readonly #runtime: Boxlite | undefined;
+  readonly #options: BoxOptions;
+  readonly #reuse: boolean;
+  #ready: Promise<Box> | undefined;
+  #box: Box | undefined;
+  #created: boolean | null = null;
+
+  constructor(options?: SimpleBoxOptions) {
+    const { runtime, reuseExisting, ...box } = object(options, 'box options');
+    if (runtime !== undefined && !(runtime instanceof Boxlite)) {
+      throw invalid('runtime: not a Boxlite');
+    }
+    this.#runtime = runtime;
+    this.#reuse = reuseExisting ?? false;
+    this.#options = { autoRemove: true, ...box };
+  }
+
+  /** Returns the box, running. What fails is tried again by the next call. */
+  protected async ready(options?: OperationOptions): Promise<Box> {
+    this.#ready ??= this.#prepare(options);
+    try {
+      return await this.#ready;
+    } catch (error) {
+      this.#ready = undefined;
+      throw error;
+    }
+  }
+
+  async #prepare({ signal }: OperationOptions = {}): Promise<Box> {
+    const runtime = this.#runtime ?? Boxlite.withDefaultConfig();
+    if (this.#box === undefined) {
+      const { platform, image = DEFAULT_IMAGE } = this.#options;
+      const found = this.#reuse && this.#options.name ? await runtime.get(this.#options.name, { signal }) : null;
+      if (found === null) {
+        await runtime.images.pull(image, { policy: 'missing', signal, ...(platform === undefined ? {} : { platform }) });
+      }
+      this.#box = found ?? (await runtime.create({ ...this.#options, image, signal }));
+      this.#created = found === null;
+    }
+    if (!(await this.#box.info({ signal })).state.running) {
+      await this.#box.start({ signal });
+    }
+    return this.#box;
+  }
+
+  /** The id, once the box was made. */
+  get id(): string {
+    if (this.#box === undefined) {
+      throw new InvalidStateError('the box is not made yet', { hint: 'await `getId()`' });
+    }
+    return this.#box.id;
+  }
+
+  /** Returns the id; makes the box if it has to. */
+  async getId(options?: OperationOptions): Promise<string> {
+    return (await this.ready(options)).id;
+  }
+
+  /** The name it was given. */
+  get name(): string | undefined {
+    return this.#options.name;
+  }
+
+  /** Whether the box was made by this object; `null` as long as that is not known. */
+  get created(): boolean | null {
+    return this.#created;
+  }
+
+  /** Returns what is known of the box now. */
+  async info(options?: OperationOptions): Promise<BoxInfo> {
+    return (await this.ready(options)).info(options);
+  }
+
+  /** The same. */
+  getInfo(options?: OperationOptions): Promise<BoxInfo> {
+    return this.info(options);
+  }
+
+  /**
+   * Runs a command to its end. One that fails is no error: see the exit code.
+   *
+   * With a list of arguments, environment and options may follow; otherwise everything is an argument.
+   */
+  exec(command: string, ...args: string[]): Promise<ExecResult>;
+  exec(
+    command: string,
+    args: string[],
+    env?: Record<string, string>,
+    options?: SimpleExecOptions,
+  ): Promise<ExecResult>;
+  async exec(command: string, ...rest: unknown[]): Promise<ExecResult> {
+    const listed = Array.isArray(rest[0]);
+    const args = (listed ? rest[0] : rest) as string[];
+    const [env, options] = (listed ? rest.slice(1) : []) as [Record<string, string>?, SimpleExecOptions?];
+    const { signal, cwd, user, timeoutSecs } = options ?? {};
+    const named = Object.entries({ env, user, timeoutSecs, workingDir: cwd }).filter(([, value]) => value !== undefined);
+    return this.execute({ argv: [command, ...args], ...Object.fromEntries(named) }, { signal });
+  }
+
+  /** Runs a command to its end; `TimeoutError` if its timeout ended it. */
+  protected async execute(command: ExecOptions, options: OperationOptions): Promise<ExecResult> {
+    const box = await this.ready(options);
+    const execution = await box.exec({ stdin: false, ...command, ...options });
+    try {
+      const { stdout, stderr, ...status } = await execution.output(options);
+      this.#checkTime(command, status);
+      return { exitCode: status.exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+    } finally {
+      execution.close();
+    }
+  }
+
+  #checkTime(command: ExecOptions, status: ExecutionResult): void {
+    if (status.timedOut) {
+      throw new TimeoutError(`\`${command.argv[0]}\` did not end within ${command.timeoutSecs} seconds`, {
+        operation: 'box.exec',
+        context: { box: this.id },
+      });
+    }
+  }
+
+  /** Copies a file or directory of the host into the box, by the rules of `docker cp`. */
+  async copyIn(host: string, inside: string, options?: CopyOptions & OperationOptions): Promise<void> {
+    await (await this.ready(options)).copyIn(host, inside, options);
+  }
+
+  /** Copies a file or directory of the box to the host, by the same rules. */
+  async copyOut(inside: string, host: string, options?: CopyOptions & OperationOptions): Promise<void> {
+    await (await this.ready(options)).copyOut(inside, host, options);
+  }
+
+  /** Returns what the box uses at this moment. */
+  async metrics(options?: OperationOptions): Promise<BoxMetrics> {
+    return (await this.ready(options)).metrics(options);
+  }
+
+  /** Stops the box, which removes it unless `autoRemove` is false. Does nothing if it was never made. */
+  async stop(): Promise<void> {
+    // A box that is about to be there must not be left behind.
+    await this.#ready?.catch(() => {});
+    this.#ready = undefined;
+    const box = this.#box;
+    if (this.#options.autoRemove) {
+      this.#box = undefined;
+    }
+    if (box !== undefined) {
+      await box.stop();
+    }
+  }
+
+  /** Stops it, whatever has become of its runtime. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#ready?.catch(() => {});
+    this.#ready = undefined;
+    const box = this.#box;
+    this.#box = undefined;
+    await box?.[Symbol.asyncDispose]();
+  }
+}
