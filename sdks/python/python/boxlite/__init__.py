@@ -1,0 +1,124 @@
+"""Run code from any OCI image in a **box**, a machine with its own kernel: no daemon, no root.
+
+`Boxlite` is the open handle to a home, `runtime.images` its images, `Box` a box, `Execution` a command in it. All of it
+is for asyncio; `boxlite.sync` holds the same for threads that wait, whose classes are also here as `Sync...`.
+"""
+
+from . import _error_codes
+from ._box import Box
+from ._error import BoxliteError, ExecError, ParseError
+from ._error_codes import *  # noqa: F403
+from ._execution import Execution
+from ._images import ImageHandle
+from ._interactive import InteractiveBox
+from ._native import VERSION as __version__
+from ._options import BoxOptions, Command, CopyOptions, ImageRegistry, Options
+from ._pull_stream import PullStream
+from ._runtime import Boxlite
+from ._simple import CodeBox, SimpleBox
+from ._streams import ByteReader, Events, ExecStderr, ExecStdin, ExecStdout, Logs
+from ._types import (
+    BoxInfo,
+    BoxMetrics,
+    BoxStateInfo,
+    CheckReport,
+    DoctorCheck,
+    DoctorReport,
+    Event,
+    ExecResult,
+    ExitStatus,
+    FileStat,
+    Finding,
+    ImageConfig,
+    ImageDetails,
+    ImageInfo,
+    ImagePullResult,
+    ImageUsage,
+    IsolationInfo,
+    KernelInfo,
+    LayerInfo,
+    LogEntry,
+    Output,
+    Platform,
+    RemovedImage,
+    RuntimeMetrics,
+    UsageReport,
+)
+from .sync import Box as SyncBox
+from .sync import Boxlite as SyncBoxlite
+from .sync import ByteReader as SyncByteReader
+from .sync import CodeBox as SyncCodeBox
+from .sync import Events as SyncEvents
+from .sync import ExecStderr as SyncExecStderr
+from .sync import ExecStdin as SyncExecStdin
+from .sync import ExecStdout as SyncExecStdout
+from .sync import Execution as SyncExecution
+from .sync import ImageHandle as SyncImageHandle
+from .sync import Logs as SyncLogs
+from .sync import PullStream as SyncPullStream
+from .sync import SimpleBox as SyncSimpleBox
+
+__all__ = [  # noqa: RUF022, in the order of the imports
+    *_error_codes.__all__,
+    "Box",
+    "BoxInfo",
+    "BoxMetrics",
+    "BoxOptions",
+    "BoxStateInfo",
+    "Boxlite",
+    "BoxliteError",
+    "ByteReader",
+    "CheckReport",
+    "CodeBox",
+    "Command",
+    "CopyOptions",
+    "DoctorCheck",
+    "DoctorReport",
+    "Event",
+    "Events",
+    "ExecError",
+    "ExecResult",
+    "ExecStderr",
+    "ExecStdin",
+    "ExecStdout",
+    "Execution",
+    "ExitStatus",
+    "FileStat",
+    "Finding",
+    "ImageConfig",
+    "ImageDetails",
+    "ImageHandle",
+    "ImageInfo",
+    "ImagePullResult",
+    "ImageRegistry",
+    "ImageUsage",
+    "InteractiveBox",
+    "IsolationInfo",
+    "KernelInfo",
+    "LayerInfo",
+    "LogEntry",
+    "Logs",
+    "Options",
+    "Output",
+    "ParseError",
+    "Platform",
+    "PullStream",
+    "RemovedImage",
+    "RuntimeMetrics",
+    "SimpleBox",
+    "SyncBox",
+    "SyncBoxlite",
+    "SyncByteReader",
+    "SyncCodeBox",
+    "SyncEvents",
+    "SyncExecStderr",
+    "SyncExecStdin",
+    "SyncExecStdout",
+    "SyncExecution",
+    "SyncImageHandle",
+    "SyncLogs",
+    "SyncPullStream",
+    "SyncSimpleBox",
+    "UsageReport",
+    "__version__",
+]

@@ -1,0 +1,132 @@
+//! A command that runs in a box.
+
+use std::sync::{Mutex, MutexGuard};
+
+use boxlite::{Error, ErrorCode, ExecutionOutput, ExitStatus, TerminalSize};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tokio::io::AsyncReadExt;
+
+use crate::bound::ProcessBound;
+use crate::convert;
+use crate::failure::{Failure, from_io};
+use crate::operation::Operation;
+use crate::streams::{Output, Stdin};
+
+/// A command that runs in a box, as its caller holds it.
+#[pyclass(frozen, module = "boxlite._native")]
+pub struct Execution {
+    held: ProcessBound<Mutex<Held>>,
+    #[pyo3(get)]
+    id: String,
+    #[pyo3(get)]
+    pid: u32,
+}
+
+struct Held {
+    /// None once it was let go of.
+    execution: Option<boxlite::Execution>,
+}
+
+impl Execution {
+    pub fn new(execution: boxlite::Execution) -> Self {
+        let (id, pid) = (execution.id().to_owned(), execution.pid());
+        Execution { held: ProcessBound::new(Mutex::new(Held { execution: Some(execution) })), id, pid }
+    }
+
+    fn lock(&self) -> boxlite::Result<MutexGuard<'_, Held>> {
+        Ok(self.held.get()?.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    fn begin(
+        &self,
+        begin: impl FnOnce(&mut boxlite::Execution) -> boxlite::Result<Operation>,
+    ) -> Operation {
+        let begun = self.lock().and_then(|mut held| match held.execution.as_mut() {
+            Some(execution) => begin(execution),
+            None => Err(Error::new(ErrorCode::InvalidState, "the execution handle is closed")),
+        });
+        Operation::begin(begun)
+    }
+
+    fn take<T>(&self, take: impl FnOnce(&mut boxlite::Execution) -> Option<T>) -> Option<T> {
+        self.lock().ok()?.execution.as_mut().and_then(take)
+    }
+}
+
+#[pymethods]
+impl Execution {
+    fn take_stdin(&self) -> Option<Stdin> {
+        self.take(boxlite::Execution::take_stdin).map(Stdin::new)
+    }
+
+    fn take_stdout(&self) -> Option<Output> {
+        self.take(boxlite::Execution::take_stdout).map(Output::new)
+    }
+
+    fn take_stderr(&self) -> Option<Output> {
+        self.take(boxlite::Execution::take_stderr).map(Output::new)
+    }
+
+    /// Waits for the end; output that nobody took is thrown away.
+    fn wait(&self) -> Operation {
+        self.begin(|execution| {
+            drop((execution.take_stdout(), execution.take_stderr()));
+            Ok(Operation::data(execution.ended()))
+        })
+    }
+
+    /// Closes stdin, collects what nobody took, and waits for the end.
+    fn output(&self) -> Operation {
+        self.begin(|execution| {
+            drop(execution.take_stdin());
+            let (stdout, stderr) = (execution.take_stdout(), execution.take_stderr());
+            let ended = execution.ended();
+            let collected = async move {
+                let (stdout, stderr) = futures::try_join!(collect(stdout), collect(stderr))?;
+                Ok((stdout, stderr, ended.await?))
+            };
+            // Reading a stream leaves nothing to roll back.
+            Ok(Operation::droppable(collected, |py, (stdout, stderr, status): (_, _, ExitStatus)| {
+                let (stdout, stderr): (Vec<u8>, Vec<u8>) = (stdout, stderr);
+                let status = convert::to_python(py, &status)?;
+                let both = (PyBytes::new(py, &stdout), PyBytes::new(py, &stderr), status);
+                Ok(both.into_pyobject(py)?.into_any().unbind())
+            }))
+        })
+    }
+
+    fn signal(&self, signal: i32) -> Operation {
+        self.begin(|execution| Ok(Operation::data(execution.signal(signal))))
+    }
+
+    fn kill(&self) -> Operation {
+        self.begin(|execution| Ok(Operation::data(execution.kill())))
+    }
+
+    fn resize(&self, rows: u16, columns: u16) -> Operation {
+        self.begin(|execution| Ok(Operation::data(execution.resize(TerminalSize { rows, columns }))))
+    }
+
+    fn check_open(&self) -> Option<Failure> {
+        let checked = self.lock().and_then(|held| match held.execution.as_ref() {
+            Some(execution) => execution.check_open(),
+            None => Ok(()),
+        });
+        checked.err().map(Failure)
+    }
+
+    /// Lets go of it; once nobody holds a stream of it either, the command is killed if it has not ended.
+    fn close(&self) {
+        let execution = self.lock().ok().and_then(|mut held| held.execution.take());
+        drop(execution);
+    }
+}
+
+async fn collect(output: Option<ExecutionOutput>) -> boxlite::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut output) = output {
+        output.read_to_end(&mut bytes).await.map_err(from_io)?;
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Tests the Python package as its users get it: the wheel is built and installed in an environment of its own, below the
+# target directory. Arguments go to pytest.
+#
+#   BOXLITE_TEST_HOME     a home with kernel and template; <target>/test-home by default, made ready if it is not
+#   BOXLITE_SOAK_ROUNDS   rounds of the race tests; a few by default
+set -euo pipefail
+cd "$(dirname "$0")"
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-../../target}")
+export CARGO_TARGET_DIR=$target
+export BOXLITE_TEST_HOME=${BOXLITE_TEST_HOME:-$target/test-home}
+
+# shellcheck source=tools/environment.sh
+. tools/environment.sh
+environment "$target/python/test" "maturin>=1.9,<2" pytest mypy ruff
+
+cargo build --release --quiet --package boxlite-conformance --bin boxlite-testkit-registry
+export BOXLITE_TEST_REGISTRY=$target/release/boxlite-testkit-registry
+
+wheel "$target/python/wheels"
+python -m pip install --quiet --no-deps --force-reinstall "$target/python/wheels"/boxlite-*.whl
+
+python tools/blocking.py --check
+ruff check --quiet .
+ruff format --quiet --check .
+mypy --no-error-summary python/boxlite tests/typing_sample.py
+python -m mypy.stubtest --concise boxlite._native
+python -m pytest -q -p no:cacheprovider "$@"
