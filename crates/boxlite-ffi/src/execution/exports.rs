@@ -179,19 +179,29 @@ pub unsafe extern "C" fn boxlite_execution_output(
     operation: *mut *mut boxlite_operation,
     error: *mut *mut boxlite_error,
 ) -> boxlite_status {
-    let work = |found: &mut Execution| {
-        let (stdin, stdout, stderr) = (found.take_stdin(), found.take_stdout(), found.take_stderr());
-        let ended = found.ended();
-        async move {
-            drop(stdin);
-            let (stdout, stderr) =
-                (stdout.ok_or_else(|| taken("stdout"))?, stderr.ok_or_else(|| taken("stderr"))?);
-            let (stdout, stderr) = futures::try_join!(collect(stdout), collect(stderr))?;
-            Ok(Data::Output(boxlite::Output { stdout, stderr, status: ended.await? }).into())
-        }
+    let body = || {
+        let execution = handle::get(execution)?;
+        // SAFETY: the contract of places.
+        let out = unsafe { Out::new(operation, "operation") }?;
+        Ok(submit(Some(&execution.scope), out, |begun| {
+            let begun = begun.clone();
+            let mut found = execution.lock();
+            let streams = (found.take_stdin(), found.take_stdout(), found.take_stderr());
+            let ended = found.ended();
+            async move {
+                let (stdin, stdout, stderr) = streams;
+                drop(stdin);
+                let (stdout, stderr) =
+                    (stdout.ok_or_else(|| taken("stdout"))?, stderr.ok_or_else(|| taken("stderr"))?);
+                // Reading is no operation of the library: nothing else would notice that it was given up.
+                let both = async { futures::try_join!(collect(stdout), collect(stderr)) };
+                let (stdout, stderr) = begun.unless_cancelled(both).await??;
+                Ok(Data::Output(boxlite::Output { stdout, stderr, status: ended.await? }).into())
+            }
+        })?)
     };
-    // SAFETY: the contracts of places and errors.
-    unsafe { begin(execution, operation, error, work) }
+    // SAFETY: the contract of errors.
+    unsafe { boundary(error, body) }
 }
 
 async fn collect(mut stream: impl AsyncRead + Unpin) -> Result<Vec<u8>> {

@@ -1,10 +1,10 @@
 //! How a runtime is opened.
 
 use std::ffi::c_char;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use boxlite::{AcceleratorChoice, Options, RegistryAuth, RegistryOptions, Transport};
+use boxlite::{AcceleratorChoice, Engine, Options, RegistryAuth, RegistryOptions, Transport};
 
 use crate::boundary::boundary;
 use crate::error::boxlite_error;
@@ -260,6 +260,17 @@ pub unsafe extern "C" fn boxlite_runtime_options_set_qemu(
     };
     // SAFETY: the contract of errors.
     unsafe { options::set(options, error, change) }
+}
+
+/// Isolates boxes with `engine` instead of virtual machines. For programs in Rust that go through the C interface: the
+/// tests of this crate.
+///
+/// # Errors
+/// `InvalidHandle`.
+pub fn set_engine(options: *mut boxlite_runtime_options, engine: Arc<dyn Engine>) -> boxlite::Result<()> {
+    let options = handle::get(options)?;
+    options.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).custom_engine = Some(engine);
+    Ok(())
 }
 
 /// Frees options.
