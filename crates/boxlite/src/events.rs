@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use boxlite_types::Event;
-use futures::Stream;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// Events from the moment it was made; ends when the runtime is shut down.
@@ -28,12 +28,12 @@ impl EventStream {
                 }
             }
         });
-        EventStream { events: Box::pin(events) }
+        EventStream { events: Box::pin(events.fuse()) }
     }
 
-    /// Waits for the next event; `None` after the last one.
+    /// Waits for the next event; `None` after the last one, however often it is asked for.
     pub async fn next(&mut self) -> Option<Event> {
-        futures::StreamExt::next(&mut self.events).await
+        self.events.next().await
     }
 }
 

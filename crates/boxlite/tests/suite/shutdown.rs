@@ -162,6 +162,8 @@ async fn every_handle_of_a_runtime_that_is_shut_down_answers_stopped() {
     assert_eq!(stopped(output.read_u8().await.unwrap_err()), ErrorCode::Stopped);
     assert_eq!(stopped(archive.read_u8().await.unwrap_err()), ErrorCode::Stopped);
     while soon(events.next()).await.is_some() {}
+    // An ended stream that was asked once more used to panic.
+    assert_eq!(soon(events.next()).await, None);
     assert!(runtime.events().next().await.is_none());
     assert!(!host.exists());
 }
