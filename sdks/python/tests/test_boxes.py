@@ -12,7 +12,7 @@ from typing import Any
 
 import boxlite
 import pytest
-from boxlite import Box, BoxOptions, Boxlite, Command, SyncBoxlite
+from boxlite import Box, Boxlite, BoxOptions, Command, SyncBoxlite
 from conftest import PATIENCE
 
 
@@ -255,9 +255,7 @@ async def test_options_that_cannot_be_honoured_are_refused(machines: Boxlite, bo
         await machines.create(replace(box_options, cpus="many"))  # type: ignore[arg-type]
 
 
-async def test_an_image_that_is_not_held_is_pulled_when_a_box_is_made(
-    runtime: Boxlite, registry: Any
-) -> None:
+async def test_an_image_that_is_not_held_is_pulled_when_a_box_is_made(runtime: Boxlite, registry: Any) -> None:
     reference = registry.push("app:1")
     with pytest.raises(boxlite.NotFoundError):
         await runtime.create(BoxOptions(reference), pull="never")

@@ -63,7 +63,9 @@ def test_the_blocking_twins_do_the_same(machine_options: Options, image: str) ->
             assert code.run("echo code") == "code\n"
 
 
-def test_an_interactive_box_is_a_shell_at_this_program_s_terminal(machine_options: Options, image: str, tmp_path: Path) -> None:
+def test_an_interactive_box_is_a_shell_at_this_program_s_terminal(
+    machine_options: Options, image: str, tmp_path: Path
+) -> None:
     program = tmp_path / "program.py"
     program.write_text(
         """

@@ -1,8 +1,8 @@
 """Write the blocking classes out of the asyncio ones.
 
 What the two have in common, which is everything but the waiting, is written once, in the asyncio sources. This rewrites
-words; it knows no syntax, so the sources keep to words that can be rewritten. Run it with `--check` to fail if a written
-file is stale.
+words; it knows no syntax, so the sources keep to words that can be rewritten. Run it with `--check` to fail if a file is
+stale.
 """
 
 from __future__ import annotations
@@ -19,8 +19,19 @@ MODULES = ["_box", "_execution", "_images", "_runtime", "_simple", "_streams"]
 BY_HAND = ["_base", "_pull_stream"]
 
 CLASSES = [
-    "Box", "Boxlite", "ByteReader", "CodeBox", "Events", "ExecStderr", "ExecStdin", "ExecStdout", "Execution",
-    "ImageHandle", "Logs", "PullStream", "SimpleBox",
+    "Box",
+    "Boxlite",
+    "ByteReader",
+    "CodeBox",
+    "Events",
+    "ExecStderr",
+    "ExecStdin",
+    "ExecStdout",
+    "Execution",
+    "ImageHandle",
+    "Logs",
+    "PullStream",
+    "SimpleBox",
 ]
 
 WORDS = {
@@ -56,7 +67,7 @@ def sort_imports(lines: list[str]) -> str:
     imports = [line for line in lines if re.match(r"from \.", line)]
     first = next(index for index, line in enumerate(lines) if line in imports)
     rest = [line for line in lines if line not in imports]
-    order = sorted(imports, key=lambda line: (-len(line.split()[1]) + len(line.split()[1].lstrip(".")), line.split()[1]))
+    order = sorted(imports, key=lambda line: (not line.startswith("from .."), line.split()[1]))
     return "\n".join(rest[:first] + order + rest[first:])
 
 

@@ -58,7 +58,7 @@ from .sync import Logs as SyncLogs
 from .sync import PullStream as SyncPullStream
 from .sync import SimpleBox as SyncSimpleBox
 
-__all__ = [  # noqa: RUF022, in the order of the imports
+__all__ = [
     *_error_codes.__all__,
     "Box",
     "BoxInfo",

@@ -102,13 +102,13 @@ async def _over(
             # Before anything is told: what becomes ready from here on settles this waiter.
             waiter = bridge.waiting[key] = loop.create_future()
             over = operation.done()
-            for item in operation.take_progress() if progress is not None else ():
+            if progress is not None:
                 try:
-                    progress(item)
+                    for item in operation.take_progress():
+                        progress(item)
                 except BaseException as exception:
                     raised, progress = raised or exception, None
                     operation.cancel()
-                    break
             if over:
                 return raised
             try:

@@ -7,8 +7,9 @@ import weakref
 from types import TracebackType
 from typing import Any, TypeVar
 
-from . import _blocking, _exit, _native
+from . import _blocking, _exit
 from ._error_codes import InvalidStateError
+from ._native import Runtime as NativeRuntime
 from ._options import Options
 
 B = TypeVar("B", bound="Base")
@@ -22,15 +23,18 @@ class Base:
 
     __slots__ = ("__weakref__", "_finalizer", "_native", "images")
 
+    _native: NativeRuntime
+    _finalizer: weakref.finalize[[], Base]
+
     #: The runtime of the process, once somebody asked for it.
     _default: Base | None = None
     _default_lock = threading.Lock()
 
     def __init__(self, options: Options | None = None) -> None:
         """Open a home, making it if it does not exist. Takes milliseconds, on this thread."""
-        self._adopt(_blocking.run(_native.Runtime.open((options or Options())._native())))
+        self._adopt(_blocking.run(NativeRuntime.open((options or Options())._native())))
 
-    def _adopt(self, native: _native.Runtime) -> None:
+    def _adopt(self, native: NativeRuntime) -> None:
         set_once = object.__setattr__
         set_once(self, "_native", native)
         set_once(self, "images", self._image_handle(native))
@@ -40,7 +44,7 @@ class Base:
         _exit.runtimes.add(self)
 
     @staticmethod
-    def _image_handle(native: _native.Runtime) -> Any:
+    def _image_handle(native: NativeRuntime) -> Any:
         raise NotImplementedError
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -55,7 +59,7 @@ class Base:
             if known is None:
                 known = cls()
                 cls._default = known
-            return known  # type: ignore[no-any-return]
+            return known
 
     @classmethod
     def init_default(cls, options: Options) -> None:
@@ -84,8 +88,6 @@ class Base:
         """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close."""
         self.close()

@@ -27,9 +27,7 @@ def exec_spec(
     if not isinstance(command, str):
         raise InvalidArgumentError("`command` is the program, as a string; its arguments go into `args`")
     connected = not detach if stdin is None else stdin
-    return Command(
-        [command, *(args or ())], env or (), cwd, user, tty, connected, timeout_secs, detach
-    )._native()
+    return Command([command, *(args or ())], env or (), cwd, user, tty, connected, timeout_secs, detach)._native()
 
 
 def copying(

@@ -69,7 +69,10 @@ class Execution(Handle[_native.Execution]):
 
     async def output(self, *, timeout: float | None = None) -> Output:
         """Close stdin, collect everything that nobody asked for before, and wait for the end."""
-        stdout, stderr, status = await run(self._open().output(), timeout=timeout)
+        operation = self._open().output()
+        if self._stdin is not None:
+            await self._stdin.close()
+        stdout, stderr, status = await run(operation, timeout=timeout)
         return Output(stdout, stderr, ExitStatus.of(status))
 
     async def signal(self, signal: int) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import atexit
 import weakref
-
 from typing import TYPE_CHECKING
 
 from . import _native
 
 if TYPE_CHECKING:
-    from ._runtime import Base
+    from ._base import Base
 
 #: Deadline, in seconds, of the shutdown of a runtime that nobody closed.
 _TIMEOUT = 2.0

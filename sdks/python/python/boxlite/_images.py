@@ -10,7 +10,7 @@ from ._handle import Handle
 from ._options import PullPolicy, StrPath
 from ._progress import Progress, told
 from ._pull_stream import PullStream
-from ._types import Event, ImageDetails, ImageInfo, ImagePullResult, ImageUsage, RemovedImage
+from ._types import ImageDetails, ImageInfo, ImagePullResult, ImageUsage, RemovedImage
 
 Infos = list[ImageInfo]
 
@@ -48,9 +48,7 @@ class ImageHandle(Handle[_native.Images]):
         operation = self._open().pull(reference, platform, policy, progress is not None)
         return ImagePullResult.of(await run(operation, timeout=timeout, progress=told(progress)))
 
-    def pull_stream(
-        self, reference: str, *, platform: str | None = None, policy: PullPolicy = "always"
-    ) -> PullStream:
+    def pull_stream(self, reference: str, *, platform: str | None = None, policy: PullPolicy = "always") -> PullStream:
         """Pull as an iteration over its events: `async for event in images.pull_stream(...)`."""
         return PullStream(self._open().pull(reference, platform, policy, True))
 

@@ -2,6 +2,23 @@
 
 from typing import Any, final
 
+__all__ = [
+    "VERSION",
+    "Archive",
+    "Box",
+    "Events",
+    "Execution",
+    "Failure",
+    "Images",
+    "Logs",
+    "Notifier",
+    "Operation",
+    "Output",
+    "Runtime",
+    "Stdin",
+    "leave",
+]
+
 VERSION: str
 
 @final

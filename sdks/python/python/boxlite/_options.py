@@ -17,7 +17,7 @@ from ._error_codes import InvalidArgumentError, UnsupportedError
 StrPath = Union[str, "os.PathLike[str]"]
 
 #: Names with values, as a mapping or as pairs.
-Environment = Union[Mapping[str, str], Iterable[tuple[str, str]]]
+Environment = Mapping[str, str] | Iterable[tuple[str, str]]
 
 #: Image of a box that names none.
 DEFAULT_IMAGE = "alpine:latest"
@@ -130,7 +130,7 @@ class Command:
         size = (24, 80) if self.tty is True else self.tty
         return {
             "argv": _strings("args", self.args),
-            "env": dict(_pairs(self.env)),
+            "env": dict(_pairs("env", self.env)),
             "cwd": self.cwd,
             "user": self.user,
             "tty": {"rows": size[0], "columns": size[1]} if size else None,
@@ -200,7 +200,7 @@ class BoxOptions:
             "name": name,
             "platform": None if self.platform is None else _platform(self.platform),
             "resources": {key: value for key, value in resources.items() if value is not None},
-            "env": [f"{key}={value}" for key, value in _pairs(self.env)],
+            "env": [f"{key}={value}" for key, value in _pairs("env", self.env)],
             "cwd": self.working_dir,
             "user": self.user,
             "hostname": self.hostname,
@@ -208,7 +208,7 @@ class BoxOptions:
             "main": None if main is None else main._native(),
             "detach": bool(self.detach),
             "auto_remove": bool(self.auto_remove),
-            "labels": [f"{key}={value}" for key, value in _pairs(self.labels)],
+            "labels": [f"{key}={value}" for key, value in _pairs("labels", self.labels)],
         }
 
     def _disk_mib(self) -> int | None:
@@ -241,8 +241,11 @@ def _strings(what: str, values: Sequence[str]) -> list[str]:
     return list(values)
 
 
-def _pairs(environment: Environment) -> Iterable[tuple[str, str]]:
-    return environment.items() if isinstance(environment, Mapping) else environment
+def _pairs(what: str, environment: Environment) -> list[tuple[str, str]]:
+    pairs = list(environment.items() if isinstance(environment, Mapping) else environment)
+    if any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
+        raise InvalidArgumentError(f"`{what}` is a mapping, or a list of pairs of a name and a value")
+    return pairs
 
 
 def _milliseconds(seconds: float) -> int:

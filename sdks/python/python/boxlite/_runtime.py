@@ -9,7 +9,7 @@ from ._asyncio import run
 from ._base import Base
 from ._box import Box
 from ._error import from_failure
-from ._error_codes import AlreadyExistsError, NotFoundError
+from ._error_codes import AlreadyExistsError, NotFoundError, StoppedError
 from ._images import ImageHandle
 from ._options import BoxOptions, Options, PullPolicy
 from ._prepare import Stages, resources, stages
@@ -125,10 +125,10 @@ class Boxlite(Base):
 
     def events(self) -> Events:
         """Listen to what happens in this runtime from now on: `async for event in runtime.events()`."""
-        failure = self._native.check_open()
-        if failure is not None:
-            raise from_failure(failure)
-        return Events(self._native.events())
+        failure, native = self._native.check_open(), self._native.events()
+        if failure is not None or native is None:
+            raise from_failure(failure) if failure else StoppedError("the runtime has been shut down")
+        return Events(native)
 
     async def shutdown(self, timeout: float | None = None) -> None:
         """Shut down within `timeout` seconds, 10 if `None`.

@@ -266,9 +266,7 @@ class BoxInfo:
         """Make one of what the native module says."""
         status, isolation = fields["state"], fields["isolation"]
         state = BoxStateInfo(status, status == "running", fields["pid"], fields["exit_code"])
-        return BoxInfo(
-            **{**fields, "state": state, "isolation": None if isolation is None else IsolationInfo(**isolation)}
-        )
+        return BoxInfo(**{**fields, "state": state, "isolation": None if isolation is None else IsolationInfo(**isolation)})
 
 
 @dataclass(frozen=True)

@@ -76,19 +76,20 @@ class SyncBox(Handle[_native.Box]):
         *,
         stdin: bool | None = None,
         detach: bool = False,
+        start: bool = True,
     ) -> SyncExecution:
         """Run a command. Returns when it has begun; cancelled before, the command is killed.
 
-        A box that was never started is started first. After `timeout_secs` the command and everything it started is
-        killed. Stdin is connected unless `stdin` is false; a command that is read-only on it sees its end when
-        `execution.stdin().close()` is called, or the execution let go of.
+        A box that was never started is started first, unless `start` is false. After `timeout_secs` the command and
+        everything it started is killed. Stdin is connected unless `stdin` is false: a command that reads it to its end
+        waits for `execution.stdin().close()`. A command with `detach` goes on in the box when nobody holds it any more.
         """
         spec = exec_spec(command, args, env, tty, user, timeout_secs, cwd, stdin, detach)
         native = self._open()
         try:
             return SyncExecution(run(native.exec(spec), discard=_close))
         except InvalidStateError:
-            if (self.info()).state.status != "created":
+            if not start or (self.info()).state.status != "created":
                 raise
         self.start()
         return SyncExecution(run(native.exec(spec), discard=_close))

@@ -70,7 +70,10 @@ class SyncExecution(Handle[_native.Execution]):
 
     def output(self, *, timeout: float | None = None) -> Output:
         """Close stdin, collect everything that nobody asked for before, and wait for the end."""
-        stdout, stderr, status = run(self._open().output(), timeout=timeout)
+        operation = self._open().output()
+        if self._stdin is not None:
+            self._stdin.close()
+        stdout, stderr, status = run(operation, timeout=timeout)
         return Output(stdout, stderr, ExitStatus.of(status))
 
     def signal(self, signal: int) -> None:

@@ -10,7 +10,7 @@ from .._blocking import run
 from .._handle import Handle
 from .._options import PullPolicy, StrPath
 from .._progress import Progress, told
-from .._types import Event, ImageDetails, ImageInfo, ImagePullResult, ImageUsage, RemovedImage
+from .._types import ImageDetails, ImageInfo, ImagePullResult, ImageUsage, RemovedImage
 from ._pull_stream import SyncPullStream
 
 Infos = list[ImageInfo]
@@ -49,9 +49,7 @@ class SyncImageHandle(Handle[_native.Images]):
         operation = self._open().pull(reference, platform, policy, progress is not None)
         return ImagePullResult.of(run(operation, timeout=timeout, progress=told(progress)))
 
-    def pull_stream(
-        self, reference: str, *, platform: str | None = None, policy: PullPolicy = "always"
-    ) -> SyncPullStream:
+    def pull_stream(self, reference: str, *, platform: str | None = None, policy: PullPolicy = "always") -> SyncPullStream:
         """Pull as an iteration over its events: `for event in images.pull_stream(...)`."""
         return SyncPullStream(self._open().pull(reference, platform, policy, True))
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from .. import _native
 from .._blocking import run
 from .._error import from_failure
-from .._error_codes import AlreadyExistsError, NotFoundError
+from .._error_codes import AlreadyExistsError, NotFoundError, StoppedError
 from .._options import BoxOptions, Options, PullPolicy
 from .._prepare import Stages, resources, stages
 from .._types import BoxInfo, CheckReport, DoctorReport, KernelInfo, RuntimeMetrics, UsageReport
@@ -126,10 +126,10 @@ class SyncBoxlite(Base):
 
     def events(self) -> SyncEvents:
         """Listen to what happens in this runtime from now on: `for event in runtime.events()`."""
-        failure = self._native.check_open()
-        if failure is not None:
-            raise from_failure(failure)
-        return SyncEvents(self._native.events())
+        failure, native = self._native.check_open(), self._native.events()
+        if failure is not None or native is None:
+            raise from_failure(failure) if failure else StoppedError("the runtime has been shut down")
+        return SyncEvents(native)
 
     def shutdown(self, timeout: float | None = None) -> None:
         """Shut down within `timeout` seconds, 10 if `None`.
