@@ -15,21 +15,28 @@ import (
 
 // notBound are the functions of the header that this package has no use for, with the reason.
 var notBound = map[string]string{
-	"boxlite_error_message":         "read from boxlite_error_json",
-	"boxlite_error_operation":       "read from boxlite_error_json",
-	"boxlite_error_hint":            "read from boxlite_error_json",
-	"boxlite_error_retryable":       "read from boxlite_error_json",
-	"boxlite_error_context":         "read from boxlite_error_json",
-	"boxlite_status_name":           "error_codes.go is generated from the same table",
-	"boxlite_operation_fd":          "all operations share one queue, whose descriptor Go's poller watches",
-	"boxlite_operation_is_done":     "the queue tells",
-	"boxlite_operation_progress":    "WithProgress passes on the events behind these numbers",
-	"boxlite_operation_take_result": "results are read as JSON",
+	"boxlite_error_message":      "read from boxlite_error_json",
+	"boxlite_error_operation":    "read from boxlite_error_json",
+	"boxlite_error_hint":         "read from boxlite_error_json",
+	"boxlite_error_retryable":    "read from boxlite_error_json",
+	"boxlite_error_context":      "read from boxlite_error_json",
+	"boxlite_status_name":        "error_codes.go is generated from the same table",
+	"boxlite_operation_fd":       "all operations share one queue, whose descriptor Go's poller watches",
+	"boxlite_operation_is_done":  "the queue tells",
+	"boxlite_operation_progress": "WithProgress passes on the events behind these numbers",
+	"boxlite_box_id":             "read from the JSON of the operation that gave the handle",
+	"boxlite_execution_id":       "read from the JSON of the operation that gave the handle",
+	"boxlite_execution_box_id":   "read from the JSON of the operation that gave the handle",
+	"boxlite_execution_pid":      "read from the JSON of the operation that gave the handle",
+	"boxlite_writer_close":       "freeing a writer ends it, and needs no waiting",
 }
 
 // notBoundPrefixes are whole families of such functions.
 var notBoundPrefixes = map[string]string{
-	"boxlite_result_": "results are read as JSON",
+	"boxlite_result_":           "results are read as JSON, except for the bytes that a command printed",
+	"boxlite_box_options_set_":  "options are set as JSON",
+	"boxlite_box_options_add_":  "options are set as JSON",
+	"boxlite_exec_options_set_": "options are set as JSON",
 }
 
 func header(t *testing.T) string {

@@ -1,9 +1,6 @@
 package boxlite
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // BoxOption says how a box is to be made.
 type BoxOption interface{ applyBox(*BoxSpec) }
@@ -15,6 +12,12 @@ type ExecOption interface{ applyExec(*ExecSpec) }
 type CommandOption interface {
 	BoxOption
 	ExecOption
+}
+
+// ResourceOption says what a box may use.
+type ResourceOption interface {
+	BoxOption
+	PrepareOption
 }
 
 type boxOption func(*BoxSpec)
@@ -34,13 +37,8 @@ type commandOption struct {
 func WithEnv(name, value string) CommandOption {
 	return commandOption{
 		func(spec *BoxSpec) {
-			kept := spec.Env[:0]
-			for _, entry := range spec.Env {
-				if !strings.HasPrefix(entry, name+"=") {
-					kept = append(kept, entry)
-				}
-			}
-			spec.Env = append(kept, name+"="+value)
+			// The last entry of a name wins.
+			spec.Env = append(spec.Env, name+"="+value)
 		},
 		func(spec *ExecSpec) {
 			if spec.Env == nil {
@@ -72,22 +70,28 @@ func WithName(name string) BoxOption {
 	return boxOption(func(spec *BoxSpec) { spec.Name = name })
 }
 
+// resourceOption changes the resources of a box that is to be made, or prepared for.
+type resourceOption func(*Resources)
+
+func (o resourceOption) applyBox(spec *BoxSpec)             { o(&spec.Resources) }
+func (o resourceOption) applyPrepare(config *prepareConfig) { o(&config.resources) }
+
 // WithCPUs sets the number of virtual processors, 1 to 16; 1 by default.
-func WithCPUs(count int) BoxOption {
-	return boxOption(func(spec *BoxSpec) { spec.Resources.CPUs = count })
+func WithCPUs(count int) ResourceOption {
+	return resourceOption(func(resources *Resources) { resources.CPUs = count })
 }
 
 // WithMemory sets the memory in MiB, 128 to 65536; 1024 by default. The host gives it only as the box touches it.
-func WithMemory(mib int) BoxOption {
-	return boxOption(func(spec *BoxSpec) { spec.Resources.MemoryMiB = mib })
+func WithMemory(mib int) ResourceOption {
+	return resourceOption(func(resources *Resources) { resources.MemoryMiB = mib })
 }
 
 // WithDiskSize sets the size of the box's own writable disk in GiB, 1 to 60; 10 by default. Empty space costs nothing.
-func WithDiskSize(gib int) BoxOption { return WithDiskSizeMiB(gib * 1024) }
+func WithDiskSize(gib int) ResourceOption { return WithDiskSizeMiB(gib * 1024) }
 
 // WithDiskSizeMiB is WithDiskSize in MiB, 64 to 61440.
-func WithDiskSizeMiB(mib int) BoxOption {
-	return boxOption(func(spec *BoxSpec) { spec.Resources.DiskMiB = mib })
+func WithDiskSizeMiB(mib int) ResourceOption {
+	return resourceOption(func(resources *Resources) { resources.DiskMiB = mib })
 }
 
 // WithHostname sets the host name inside; the id of the box by default.
@@ -123,9 +127,13 @@ func mainOf(spec *BoxSpec) *ExecSpec {
 	return spec.Main
 }
 
-// WithDetach lets the box outlive the process that starts it.
-func WithDetach() BoxOption {
-	return boxOption(func(spec *BoxSpec) { spec.Detach = true })
+// WithDetach lets a box outlive the process that starts it. A command goes on with it when nobody holds it any more; it gets
+// no stdin, and its output is thrown away.
+func WithDetach() CommandOption {
+	return commandOption{
+		func(spec *BoxSpec) { spec.Detach = true },
+		func(spec *ExecSpec) { spec.Detach = true },
+	}
 }
 
 // WithAutoRemove removes the box when it stops.

@@ -98,7 +98,12 @@ type ExecSpec struct {
 	Stdin      bool              `json:"stdin,omitempty"`
 	// TimeoutMilliseconds ends the command; nil for none.
 	TimeoutMilliseconds *uint64 `json:"timeout_ms,omitempty"`
+	// Detach lets it go on when nobody holds it any more.
+	Detach bool `json:"detach,omitempty"`
 }
+
+// defaultResources are those of a box for which nothing else is asked.
+func defaultResources() Resources { return Resources{CPUs: 1, MemoryMiB: 1024, DiskMiB: 10240} }
 
 // TerminalSize is the size of a terminal in characters.
 type TerminalSize struct {

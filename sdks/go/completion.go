@@ -220,6 +220,19 @@ func (n *native) watchedCall(ctx context.Context, name string, begin begin, watc
 	return nil
 }
 
+// untilClosed watches an operation that is also to be cancelled when a channel is closed.
+func untilClosed(ctx context.Context, closing <-chan struct{}) func(operation) error {
+	return func(started operation) error {
+		select {
+		case <-started.done:
+		case <-ctx.Done():
+		case <-closing:
+			started.cancel()
+		}
+		return nil
+	}
+}
+
 // callJSON carries out one operation, and reads what it gives into a value.
 func (n *native) callJSON(ctx context.Context, name string, into any, begin begin) error {
 	return n.watchedCallJSON(ctx, name, into, begin, nil)

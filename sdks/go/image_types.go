@@ -136,29 +136,29 @@ type PullEvent struct {
 	// Type is resolving, resolved, layer_cached, layer_downloading, layer_waiting, layer_done, retrying, merging or done.
 	Type string `json:"type"`
 	// Reference is set by resolving.
-	Reference string `json:"reference,omitempty"`
+	Reference string `json:"reference"`
 	// ID is the manifest digest, set by resolved and done.
-	ID string `json:"id,omitempty"`
+	ID string `json:"id"`
 	// LayerCount is set by resolved.
-	LayerCount int `json:"layer_count,omitempty"`
+	LayerCount int `json:"layer_count"`
 	// Digest is that of the blob of the layer the event is about.
-	Digest string `json:"digest,omitempty"`
+	Digest string `json:"digest"`
 	// ReceivedBytes is set by layer_downloading.
-	ReceivedBytes uint64 `json:"received_bytes,omitempty"`
+	ReceivedBytes uint64 `json:"received_bytes"`
 	// TotalBytes is set by resolved (the whole image) and layer_downloading (the layer).
-	TotalBytes uint64 `json:"total_bytes,omitempty"`
+	TotalBytes uint64 `json:"total_bytes"`
 	// What is tried again by retrying: a digest or the reference.
-	What string `json:"what,omitempty"`
+	What string `json:"what"`
 	// Attempt is the number of the coming attempt, from 2.
-	Attempt int `json:"attempt,omitempty"`
+	Attempt int `json:"attempt"`
 	// DelayMilliseconds is the delay before it.
-	DelayMilliseconds uint64 `json:"delay_ms,omitempty"`
+	DelayMilliseconds uint64 `json:"delay_ms"`
 	// Reason is why the last attempt failed.
-	Reason string `json:"reason,omitempty"`
+	Reason string `json:"reason"`
 	// Cached is set by done, if nothing had to be fetched.
-	Cached bool `json:"cached,omitempty"`
+	Cached bool `json:"cached"`
 	// ElapsedMilliseconds is set by done.
-	ElapsedMilliseconds uint64 `json:"elapsed_ms,omitempty"`
+	ElapsedMilliseconds uint64 `json:"elapsed_ms"`
 }
 
 // unixTime is a time as the library writes it: in seconds since the Unix epoch, or null.

@@ -8,7 +8,6 @@ import "C"
 import (
 	"context"
 	"runtime"
-	"sync"
 )
 
 // Images is the handle to the images of a home: one for each runtime. It may be used by any number of goroutines.
@@ -16,25 +15,22 @@ import (
 // When the runtime is shut down, or collected as garbage, every operation on it fails with ErrStopped; after Close, with
 // ErrInvalidState.
 type Images struct {
-	native *native
-	handle *C.boxlite_images
-
-	mutex  sync.Mutex
-	closed bool
+	handle
+	pointer *C.boxlite_images
 }
 
-func newImages(n *native, handle *C.boxlite_images) *Images {
-	images := &Images{native: n, handle: handle}
-	runtime.AddCleanup(images, func(handle *C.boxlite_images) { C.boxlite_images_free(handle) }, handle)
+func newImages(n *native, pointer *C.boxlite_images) *Images {
+	images := &Images{newHandle(n, "image handle"), pointer}
+	runtime.AddCleanup(images, func(pointer *C.boxlite_images) { C.boxlite_images_free(pointer) }, pointer)
 	return images
 }
 
 // List returns every reference held, newest first.
 func (i *Images) List(ctx context.Context) ([]ImageInfo, error) {
 	var wire []wireImageInfo
-	err := i.call(ctx, "images.list", &wire,
+	err := i.callJSON(ctx, "images.list", &wire,
 		func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
-			return C.boxlite_images_list(i.handle, operation, failure)
+			return C.boxlite_images_list(i.pointer, operation, failure)
 		})
 	if err != nil {
 		return nil, err
@@ -53,7 +49,7 @@ func (i *Images) Get(ctx context.Context, reference string, options ...ImageOpti
 	var wire wireImageInfo
 	err := i.named(ctx, "images.get", reference, options, &wire,
 		func(reference, platform *C.char, operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
-			return C.boxlite_images_get(i.handle, reference, platform, operation, failure)
+			return C.boxlite_images_get(i.pointer, reference, platform, operation, failure)
 		})
 	if err != nil {
 		return nil, err
@@ -67,7 +63,7 @@ func (i *Images) Inspect(ctx context.Context, reference string, options ...Image
 	var wire wireImageDetails
 	err := i.named(ctx, "images.inspect", reference, options, &wire,
 		func(reference, platform *C.char, operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
-			return C.boxlite_images_inspect(i.handle, reference, platform, operation, failure)
+			return C.boxlite_images_inspect(i.pointer, reference, platform, operation, failure)
 		})
 	if err != nil {
 		return nil, err
@@ -86,9 +82,9 @@ func (i *Images) Tag(ctx context.Context, reference, name string) (*ImageInfo, e
 		return nil, err
 	}
 	var wire wireImageInfo
-	err = i.call(ctx, "images.tag", &wire,
+	err = i.callJSON(ctx, "images.tag", &wire,
 		func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
-			return C.boxlite_images_tag(i.handle, from.pointer(), to.pointer(), operation, failure)
+			return C.boxlite_images_tag(i.pointer, from.pointer(), to.pointer(), operation, failure)
 		})
 	if err != nil {
 		return nil, err
@@ -107,9 +103,9 @@ func (i *Images) Remove(ctx context.Context, reference string, force bool) (*Rem
 		return nil, err
 	}
 	var removed RemovedImage
-	err = i.call(ctx, "images.remove", &removed,
+	err = i.callJSON(ctx, "images.remove", &removed,
 		func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
-			return C.boxlite_images_remove(i.handle, text.pointer(), C.bool(force), operation, failure)
+			return C.boxlite_images_remove(i.pointer, text.pointer(), C.bool(force), operation, failure)
 		})
 	if err != nil {
 		return nil, err
@@ -125,56 +121,15 @@ func (i *Images) ExportEROFS(ctx context.Context, reference, file string, option
 	}
 	return i.named(ctx, "images.export_erofs", reference, options, nil,
 		func(reference, platform *C.char, operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
-			return C.boxlite_images_export_erofs(i.handle, reference, platform, path.pointer(), operation, failure)
+			return C.boxlite_images_export_erofs(i.pointer, reference, platform, path.pointer(), operation, failure)
 		})
 }
 
 // Close closes the handle: operations on it fail with ErrInvalidState from then on, those under way end undisturbed. The
 // runtime stays open, and makes a new handle when it is asked for one. It may be called again, and while others use it.
 func (i *Images) Close() error {
-	i.mutex.Lock()
-	defer i.mutex.Unlock()
-	if !i.closed {
-		i.closed = true
-		// A handle that is stale already is as closed as can be.
-		C.boxlite_images_free(i.handle)
-	}
-	return nil
-}
-
-func (i *Images) isClosed() bool {
-	i.mutex.Lock()
-	defer i.mutex.Unlock()
-	return i.closed
-}
-
-// usable refuses what the library need not be asked about.
-func (i *Images) usable(name string) error {
-	if i.native.isStopping() {
-		return stopped(name)
-	}
-	if i.isClosed() {
-		return closedHandle("image", name)
-	}
-	return nil
-}
-
-// call carries out one operation on the handle.
-func (i *Images) call(ctx context.Context, name string, into any, begin begin) error {
-	// Collected any earlier, the handle would be freed under the call.
-	defer runtime.KeepAlive(i)
-	if err := i.usable(name); err != nil {
-		return err
-	}
-	return i.explain(i.native.callJSON(ctx, name, into, begin), name)
-}
-
-// explain says of a handle that another goroutine closed just now that it is closed.
-func (i *Images) explain(err error, name string) error {
-	if IsInvalidHandle(err) && i.isClosed() {
-		return closedHandle("image", name)
-	}
-	return err
+	// A native handle that is stale already is as closed as can be.
+	return i.close(func() { C.boxlite_images_free(i.pointer) })
 }
 
 // named carries out an operation on an image of some platform.
@@ -189,18 +144,11 @@ func (i *Images) named(ctx context.Context, name, reference string, options []Im
 	if err != nil {
 		return err
 	}
-	var platform cText
-	if config.platform != "" {
-		if platform, err = newText(config.platform); err != nil {
-			return err
-		}
+	platform, err := optionalText(config.platform)
+	if err != nil {
+		return err
 	}
-	return i.call(ctx, name, into, func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
+	return i.callJSON(ctx, name, into, func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
 		return begin(text.pointer(), platform.pointer(), operation, failure)
 	})
-}
-
-// closedHandle is the answer of a handle that was closed while its runtime lives.
-func closedHandle(noun, operation string) *Error {
-	return &Error{Code: ErrInvalidState, Message: noun + " handle is closed", Operation: operation}
 }

@@ -52,3 +52,11 @@ func (t cText) pointer() *C.char {
 	}
 	return (*C.char)(unsafe.Pointer(unsafe.SliceData(t)))
 }
+
+// optionalText makes a text for C, which is not there if it is empty.
+func optionalText(text string) (cText, error) {
+	if text == "" {
+		return nil, nil
+	}
+	return newText(text)
+}

@@ -7,8 +7,6 @@ import "C"
 
 import (
 	"context"
-	"encoding/json"
-	"runtime"
 )
 
 // ImageOption says which image is meant.
@@ -80,11 +78,6 @@ func WithProgress(tell func(PullEvent)) PullOption {
 // ErrRateLimited or ErrNetwork from the registry; with ErrDigestMismatch or ErrImage for bytes that are not what they
 // should be; with ErrNoSpace.
 func (i *Images) Pull(ctx context.Context, reference string, options ...PullOption) (*ImagePullResult, error) {
-	const name = "images.pull"
-	defer runtime.KeepAlive(i)
-	if err := i.usable(name); err != nil {
-		return nil, err
-	}
 	var config pullConfig
 	for _, option := range options {
 		option.applyPull(&config)
@@ -99,15 +92,15 @@ func (i *Images) Pull(ctx context.Context, reference string, options ...PullOpti
 	}
 	defer C.boxlite_pull_options_free(how)
 	begin := func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
-		return C.boxlite_images_pull(i.handle, text.pointer(), how, operation, failure)
+		return C.boxlite_images_pull(i.pointer, text.pointer(), how, operation, failure)
 	}
 	var watch func(operation) error
 	if config.progress != nil {
-		watch = func(pull operation) error { return i.native.tellEvents(pull, config.progress) }
+		watch = func(pull operation) error { return tellEvents(i.native, pull, config.progress) }
 	}
 	var result ImagePullResult
-	if err := i.native.watchedCallJSON(ctx, name, &result, begin, watch); err != nil {
-		return nil, i.explain(err, name)
+	if err := i.watchedCallJSON(ctx, "images.pull", &result, begin, watch); err != nil {
+		return nil, err
 	}
 	return &result, nil
 }
@@ -136,39 +129,4 @@ func (c pullConfig) native() (*C.boxlite_pull_options, error) {
 		return nil, err
 	}
 	return options, nil
-}
-
-// tellEvents passes on what happens during an operation, until it is over.
-func (n *native) tellEvents(watched operation, tell func(PullEvent)) error {
-	for {
-		next, err := n.start(func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
-			return C.boxlite_operation_next_events(watched.handle, operation, failure)
-		})
-		if err != nil {
-			// The runtime is being shut down, and the operation with it: that has the error.
-			return nil
-		}
-		<-next.done
-		events, err := next.events()
-		next.free()
-		if err != nil || len(events) == 0 {
-			return err
-		}
-		for _, event := range events {
-			tell(event)
-		}
-	}
-}
-
-// events reads what an operation that waited for events gives: none if it failed, since what it watched is over then.
-func (o operation) events() ([]PullEvent, error) {
-	var text *C.char
-	if C.boxlite_operation_json(o.handle, &text, nil) != C.BOXLITE_OK {
-		return nil, nil
-	}
-	var events []PullEvent
-	if err := json.Unmarshal(borrowText(text), &events); err != nil {
-		return nil, &Error{Code: ErrInternal, Message: "the library told events that cannot be read", Operation: "images.pull", Source: err}
-	}
-	return events, nil
 }

@@ -67,6 +67,7 @@ func OpenRuntime(ctx context.Context, options ...RuntimeOption) (*Runtime, error
 //
 // It fails with ErrStopped once the runtime is shut down.
 func (r *Runtime) Images() (*Images, error) {
+	defer runtime.KeepAlive(r)
 	r.imagesMutex.Lock()
 	defer r.imagesMutex.Unlock()
 	if r.native.isStopping() {
