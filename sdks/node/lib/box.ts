@@ -7,7 +7,7 @@ import { encodeCommand, encodeCopy } from './box-options.js';
 import type { CopyOptions, Environment, ExecOptions } from './box-options.js';
 import { NotFoundError, StoppedError } from './error-codes.js';
 import { invalid } from './errors.js';
-import { Execution, OutputStream } from './execution.js';
+import { Execution, ExecOutput } from './execution.js';
 import { Handle } from './handle.js';
 import type { RemoveOptions } from './images.js';
 import { native as module } from './native.js';
@@ -15,7 +15,8 @@ import type { NativeBox, NativeExecution } from './native.js';
 import { run } from './operation.js';
 import type { OperationOptions } from './operation.js';
 import * as records from './records.js';
-import type { BoxInfo, BoxMetrics, FileStat, LogEntry } from './records.js';
+import type { BoxInfo, BoxMetrics, FileStat } from './records.js';
+import { Logs } from './sequence.js';
 
 /** How a box is stopped. */
 export interface StopOptions extends OperationOptions {
@@ -208,13 +209,13 @@ export class Box {
   }
 
   /** Packs a file or directory of the box as a tar archive. */
-  async getArchive(path: string, options?: (CopyOptions & OperationOptions) | null): Promise<OutputStream> {
+  async getArchive(path: string, options?: (CopyOptions & OperationOptions) | null): Promise<ExecOutput> {
     const { signal, ...copy } = object(options, 'copy options');
     const request = encodeCopy(copy);
     const packed = await this.#run({ signal }, (native, operation) =>
       native.getArchive(text(path, 'path'), request, operation),
     );
-    return new OutputStream(packed, this.#checkOpen);
+    return new ExecOutput(packed, this.#checkOpen);
   }
 
   /** Looks up what is at an absolute path in the box. */
@@ -231,17 +232,10 @@ export class Box {
   }
 
   /** Reads what its main command printed, whether it runs or not. The signal ends the iteration too. */
-  async *logs(options?: LogOptions): AsyncGenerator<LogEntry, void, undefined> {
+  async logs(options?: LogOptions): Promise<Logs> {
     const { signal, ...which } = object(options, 'log options');
     const request = encode(which, 'log options');
-    const entries = await this.#run({ signal }, (native, operation) => native.logs(request, operation));
-    for (;;) {
-      const entry = await run(signal, (operation) => entries.next(operation));
-      if (entry === null) {
-        return;
-      }
-      yield entry;
-    }
+    return new Logs(await this.#run({ signal }, (native, operation) => native.logs(request, operation)), signal);
   }
 
   /** Closes the handle; the box does not notice. Calls answer `InvalidState` from now on. */

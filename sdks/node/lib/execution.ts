@@ -27,7 +27,7 @@ export interface ExecutionOutput extends ExecutionResult {
  * Iterate over it for `Buffer`s, or make it a `Readable`. A piece that is not asked for holds the command back, as a pipe
  * would. It ends without an error only if it is complete.
  */
-export class OutputStream implements AsyncIterable<Buffer> {
+export class ExecOutput implements AsyncIterable<Buffer> {
   readonly #handle: Handle<NativeOutput>;
   #decoder: StringDecoder | undefined;
 
@@ -80,7 +80,7 @@ export class OutputStream implements AsyncIterable<Buffer> {
 }
 
 /** Bytes that go into a command. Until somebody closes it, the command waits for more. */
-export class InputStream {
+export class ExecStdin {
   readonly #handle: Handle<NativeInput>;
 
   /** @internal */
@@ -131,9 +131,9 @@ export class Execution {
   readonly #checkOpen: CheckOpen;
   /** Whether the command goes on when it is let go of: it is detached, or the main command of its box. */
   readonly #goesOn: boolean;
-  #stdin: InputStream | null | undefined;
-  #stdout: OutputStream | null | undefined;
-  #stderr: OutputStream | null | undefined;
+  #stdin: ExecStdin | null | undefined;
+  #stdout: ExecOutput | null | undefined;
+  #stderr: ExecOutput | null | undefined;
   #ended = false;
 
   /** @internal */
@@ -155,28 +155,28 @@ export class Execution {
   }
 
   /** Returns stdin, the same object each time; `null` if it is not connected, or was closed by who waits for the end. */
-  stdin(): InputStream | null {
+  stdin(): ExecStdin | null {
     if (this.#stdin === undefined) {
       const native = this.#handle.get().takeStdin();
-      this.#stdin = native && new InputStream(native, this.#checkOpen);
+      this.#stdin = native && new ExecStdin(native, this.#checkOpen);
     }
     return this.#stdin;
   }
 
   /** Returns stdout, the same object each time; the terminal, if there is one. `null` if it was thrown away by `wait`. */
-  stdout(): OutputStream | null {
+  stdout(): ExecOutput | null {
     if (this.#stdout === undefined) {
       const native = this.#handle.get().takeStdout();
-      this.#stdout = native && new OutputStream(native, this.#checkOpen);
+      this.#stdout = native && new ExecOutput(native, this.#checkOpen);
     }
     return this.#stdout;
   }
 
   /** Returns stderr, the same object each time; empty if there is a terminal. `null` if it was thrown away by `wait`. */
-  stderr(): OutputStream | null {
+  stderr(): ExecOutput | null {
     if (this.#stderr === undefined) {
       const native = this.#handle.get().takeStderr();
-      this.#stderr = native && new OutputStream(native, this.#checkOpen);
+      this.#stderr = native && new ExecOutput(native, this.#checkOpen);
     }
     return this.#stderr;
   }
@@ -200,7 +200,7 @@ export class Execution {
   /** Closes stdin, collects everything that is still to come, and waits for the end. */
   async output(options?: OperationOptions): Promise<ExecutionOutput> {
     await this.stdin()?.close(options);
-    const read = async (stream: OutputStream | null) => (await stream?.bytes(options)) ?? Buffer.alloc(0);
+    const read = async (stream: ExecOutput | null) => (await stream?.bytes(options)) ?? Buffer.alloc(0);
     const [stdout, stderr] = await Promise.all([read(this.stdout()), read(this.stderr())]);
     return { ...(await this.wait(options)), stdout, stderr };
   }

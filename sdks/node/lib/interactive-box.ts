@@ -2,7 +2,7 @@
 
 import { options as object, optionalText } from './arguments.js';
 import { InvalidStateError } from './error-codes.js';
-import type { Execution, InputStream } from './execution.js';
+import type { Execution, ExecStdin } from './execution.js';
 import type { OperationOptions } from './operation.js';
 import { SimpleBox } from './simple-box.js';
 import type { SimpleBoxOptions } from './simple-box.js';
@@ -77,7 +77,7 @@ export class InteractiveBox extends SimpleBox {
     this.#execution = undefined;
   }
 
-  #join(execution: Execution, stdin: InputStream): void {
+  #join(execution: Execution, stdin: ExecStdin): void {
     // What cannot be delivered is for a shell that has ended, of which `wait` tells.
     const type = (bytes: Buffer) => void stdin.write(bytes).catch(() => {});
     const end = () => void stdin.close().catch(() => {});

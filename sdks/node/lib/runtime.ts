@@ -10,7 +10,7 @@ import { Images } from './images.js';
 import type { RemoveOptions } from './images.js';
 import { Listener } from './listener.js';
 import { native as module } from './native.js';
-import type { NativeEvents, NativeKernels, NativeRuntime } from './native.js';
+import type { NativeKernels, NativeRuntime } from './native.js';
 import { run } from './operation.js';
 import type { OperationOptions } from './operation.js';
 import * as records from './records.js';
@@ -20,10 +20,10 @@ import type {
   DoctorReport,
   KernelInfo,
   PrepareEvent,
-  RuntimeEvent,
   RuntimeMetrics,
   UsageReport,
 } from './records.js';
+import { Events } from './sequence.js';
 
 /** What is known of one registry. */
 export interface ImageRegistry {
@@ -248,12 +248,12 @@ export class Boxlite {
   }
 
   /** Listens to what happens from the call on, until the runtime is shut down. The signal ends the iteration too. */
-  events(options?: OperationOptions): AsyncGenerator<RuntimeEvent, void, undefined> {
+  events(options?: OperationOptions): Events {
     const refusal = this.#checkOpen();
     if (refusal !== null) {
       throw fromNative(refusal);
     }
-    return iterate(this.#native.events(), options?.signal);
+    return new Events(this.#native.events(), options?.signal);
   }
 
   /** Measures what takes space in the home. */
@@ -325,17 +325,4 @@ function openSync(options: RuntimeOptions | undefined): NativeRuntime {
     throw fromNative(opened);
   }
   return opened;
-}
-
-async function* iterate(
-  events: NativeEvents,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<RuntimeEvent, void, undefined> {
-  for (;;) {
-    const event = await run(signal, (operation) => events.next(operation));
-    if (event === null) {
-      return;
-    }
-    yield records.record<RuntimeEvent>(event);
-  }
 }

@@ -55,7 +55,7 @@ function calls({ runtime, images, kernels, box }) {
     getArchive: () => box.getArchive('/tmp'),
     stat: () => box.stat('/tmp'),
     boxMetrics: () => box.metrics(),
-    logs: () => box.logs().next(),
+    logs: () => box.logs(),
     removeBox: () => box.remove(),
   };
   return Object.entries({ ...ofRuntime, ...ofImages, ...ofKernels, ...ofBox });

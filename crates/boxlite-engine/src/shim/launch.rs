@@ -169,6 +169,8 @@ impl Drop for Starting {
             let _ = identity::kill(process, GONE_TIMEOUT);
         }
         if let (Some(directory), Some(_)) = (&self.directory, &self.process) {
+            // A VMM that was just being forked off has the lock as well, until the kernel has killed it.
+            let _ = identity::supervisor(directory);
             let _ = clear(directory);
         }
     }
