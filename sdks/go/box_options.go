@@ -146,6 +146,11 @@ func WithLabel(name, value string) BoxOption {
 	return boxOption(func(spec *BoxSpec) { spec.Labels = append(spec.Labels, name+"="+value) })
 }
 
+// WithLabels adds labels of the form `NAME=value`; others are refused.
+func WithLabels(labels ...string) BoxOption {
+	return boxOption(func(spec *BoxSpec) { spec.Labels = append(spec.Labels, labels...) })
+}
+
 // WithStdin connects the stdin of a command, which reads as empty otherwise.
 func WithStdin() ExecOption {
 	return execOption(func(spec *ExecSpec) { spec.Stdin = true })

@@ -12,7 +12,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // native is one runtime of the library, and everything that waits for it: what all handles of a runtime share. Handles
@@ -269,94 +268,6 @@ func (n *native) explain(err error, name string) error {
 	return err
 }
 
-// abandon ends what no runtime was opened for.
-func (n *native) abandon() {
-	n.mutex.Lock()
-	defer n.mutex.Unlock()
-	n.stopping, n.closed = true, true
-	n.tearDown()
-}
-
 func stopped(operation string) *Error {
 	return &Error{Code: ErrStopped, Message: "the runtime has been shut down", Operation: operation}
-}
-
-// shutdownGrace is what a shutdown may take beyond its timeout.
-const shutdownGrace = 250 * time.Millisecond
-
-// shutdown stops everything, and lets go of the home. It may be called any number of times: all get the same answer.
-func (n *native) shutdown(ctx context.Context, timeout time.Duration) error {
-	n.mutex.Lock()
-	n.stopping = true
-	if n.closed {
-		defer n.mutex.Unlock()
-		return n.outcome
-	}
-	n.requests++
-	n.mutex.Unlock()
-	defer func() {
-		n.mutex.Lock()
-		defer n.mutex.Unlock()
-		n.requests--
-		n.tearDown()
-	}()
-	deadline := time.Now().Add(timeout + shutdownGrace)
-	outcome := n.requestShutdown(ctx, timeout)
-	n.waitForCalls(time.Until(deadline))
-	n.mutex.Lock()
-	defer n.mutex.Unlock()
-	if !n.closed {
-		n.closed, n.outcome = true, outcome
-		C.boxlite_runtime_free(n.runtime)
-	}
-	return n.outcome
-}
-
-// requestShutdown waits for the library. The end of the context does not call a shutdown off: it makes it hurry.
-func (n *native) requestShutdown(ctx context.Context, timeout time.Duration) error {
-	begin := func(timeout time.Duration) (operation, error) {
-		return n.start(func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
-			return C.boxlite_runtime_shutdown(n.runtime, C.uint64_t(max(timeout.Milliseconds(), 0)), operation, failure)
-		})
-	}
-	request, err := begin(timeout)
-	if err != nil {
-		return err
-	}
-	defer request.free()
-	select {
-	case <-request.done:
-	case <-ctx.Done():
-		if hurry, err := begin(0); err == nil {
-			<-hurry.done
-			hurry.free()
-		}
-		<-request.done
-	}
-	var failure *C.boxlite_error
-	if C.boxlite_operation_wait(request.handle, 0, &failure) != C.BOXLITE_OK {
-		return takeError(failure)
-	}
-	return nil
-}
-
-// waitForCalls waits until every call has returned to its caller. The library has settled them all; what may take longer
-// is a callback of the program.
-func (n *native) waitForCalls(timeout time.Duration) {
-	n.mutex.Lock()
-	if n.calls == 0 {
-		n.mutex.Unlock()
-		return
-	}
-	if n.idle == nil {
-		n.idle = make(chan struct{})
-	}
-	idle := n.idle
-	n.mutex.Unlock()
-	patience := time.NewTimer(timeout)
-	defer patience.Stop()
-	select {
-	case <-idle:
-	case <-patience.C:
-	}
 }

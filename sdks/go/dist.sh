@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Makes the Go artifact of a release: dist.sh DIRECTORY [STAGED], where STAGED is what `sdks/c/stage.sh` left (made by it if
-# not given).
-#
-#   boxlite-c-v<version>-<platform>.tar.gz   what cmd/setup installs: lib/libboxlite.a, include/boxlite.h
-#   checksums.txt                            what it pins; the release commits it as cmd/setup/checksums.txt
-#   proxy/                                   the module with those checksums, for GOPROXY=file://...
+# Makes the Go artifact below a directory, and proves it: a program outside any checkout installs it from there, and runs a
+# box. dist.sh DIRECTORY [STAGED]; see release.sh for what it is.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-mkdir -p "$1"
-out=$(cd "$1" && pwd)
-staged=${2:-$("$here/../c/stage.sh")}
-staged=$(cd "$staged" && pwd)
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../../Cargo.toml" | head -1)
+root=$(cd "$here/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
 
+"$here/release.sh" "$@"
+BOXLITE_TEST_RELEASE=$(cd "$1" && pwd)
+export BOXLITE_TEST_RELEASE
+
+cargo build --quiet --release --manifest-path "$root/Cargo.toml" --package boxlite-conformance --bin boxlite-testkit-registry
+export BOXLITE_TEST_REGISTRY="$target/release/boxlite-testkit-registry"
+export BOXLITE_TEST_HOME=${BOXLITE_TEST_HOME:-$target/test-home}
+mkdir -p "$BOXLITE_TEST_HOME"
 cd "$here"
-go run ./internal/release -version "v$version" -stage "$staged" -out "$out"
-echo "$out"
+go test -count=1 ./internal/outside

@@ -69,8 +69,8 @@ func (s *Events) Next(ctx context.Context) (*Event, error) {
 		func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
 			return C.boxlite_events_next(s.pointer, operation, failure)
 		})
-	if err == nil && event == nil {
-		err = io.EOF
+	if err == nil && event == nil || IsStopped(err) {
+		return nil, io.EOF
 	}
 	return event, err
 }

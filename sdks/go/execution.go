@@ -221,9 +221,15 @@ func (e *Execution) Wait(ctx context.Context) (ExitStatus, error) {
 	return status, err
 }
 
-// Output closes stdin, collects everything the command prints, and waits for its end. It is for executions whose streams
-// nobody asked for.
+// Output closes stdin, collects everything the command prints, and waits for its end. It is for executions whose stdout and
+// stderr nobody asked for.
 func (e *Execution) Output(ctx context.Context) (*ExecResult, error) {
+	e.streams.Lock()
+	stdin := e.stdin
+	e.streams.Unlock()
+	if stdin != nil {
+		stdin.Close()
+	}
 	var result ExecResult
 	take := func(operation *C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
 		return result.read(operation, failure)

@@ -74,9 +74,8 @@ func (s boxArguments) options() ([]boxlite.BoxOption, error) {
 		}
 		options = append(options, boxlite.WithEnv(name, value))
 	}
-	for _, label := range s.Labels {
-		name, value, _ := strings.Cut(label, "=")
-		options = append(options, boxlite.WithLabel(name, value))
+	if len(s.Labels) > 0 {
+		options = append(options, boxlite.WithLabels(s.Labels...))
 	}
 	if s.Entrypoint != nil {
 		options = append(options, boxlite.WithEntrypoint(*s.Entrypoint...))

@@ -35,6 +35,7 @@ type adapter struct {
 
 	mutex   sync.Mutex
 	handles map[string]any
+	homes   map[string]string
 	cancels map[int]context.CancelFunc
 }
 
@@ -54,7 +55,7 @@ func wrong(format string, arguments ...any) error {
 }
 
 func main() {
-	a := &adapter{handles: map[string]any{}, cancels: map[int]context.CancelFunc{}}
+	a := &adapter{handles: map[string]any{}, homes: map[string]string{}, cancels: map[int]context.CancelFunc{}}
 	a.say(map[string]any{"hello": map[string]any{
 		"protocol": 1, "surface": "go", "version": boxlite.LibraryVersion(),
 		"capabilities": []string{"progress", "cancel", "close_handle", "identity", "gc", "main", "tty", "vm"},

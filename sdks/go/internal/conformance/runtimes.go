@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
-	"weak"
 
 	"github.com/boxlite-ai/boxlite/sdks/go"
 )
@@ -52,36 +54,42 @@ func openRuntime(c *call, ctx context.Context) (any, error) {
 		options = append(options, boxlite.WithRetries(attempts, arguments.RetryDelayMS.duration()))
 	}
 	opened, err := boxlite.OpenRuntime(ctx, options...)
+	c.adapter.mutex.Lock()
+	c.adapter.homes[c.request.As] = arguments.Home
+	c.adapter.mutex.Unlock()
 	return handle(opened, noAnswer)(err)
 }
 
 func noAnswer[H any](H) any { return nil }
 
-// collect forgets a runtime, and collects garbage until it is shut down.
+// collect forgets a runtime, and collects garbage until its home is let go of.
 func collect(c *call, _ context.Context) (any, error) {
 	c.adapter.mutex.Lock()
-	opened, fits := c.adapter.handles[c.request.On].(*boxlite.Runtime)
+	_, fits := c.adapter.handles[c.request.On].(*boxlite.Runtime)
+	home := c.adapter.homes[c.request.On]
 	delete(c.adapter.handles, c.request.On)
 	c.adapter.mutex.Unlock()
 	if !fits {
 		return nil, wrong("%q is no runtime", c.request.On)
 	}
-	// Its events end when it is shut down, and do not keep it open.
-	events, err := opened.Events()
-	if err != nil {
-		return nil, err
-	}
-	defer events.Close()
-	left := weak.Make(opened)
-	opened = nil
-	for left.Value() != nil {
+	for holdsFilesBelow(home) {
 		runtime.GC()
 	}
-	for {
-		if _, err := events.Next(context.Background()); err != nil {
-			return nil, nil
+	return nil, nil
+}
+
+// holdsFilesBelow tells whether this process has files of a directory open.
+func holdsFilesBelow(directory string) bool {
+	links, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		return false
+	}
+	for _, link := range links {
+		if file, err := os.Readlink(link); err == nil && strings.HasPrefix(file, directory+"/") {
+			return true
 		}
 	}
+	return false
 }
 
 func same(c *call, _ context.Context) (any, error) {

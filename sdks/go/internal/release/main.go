@@ -13,12 +13,15 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 
@@ -33,11 +36,11 @@ var members = []string{"include/boxlite.h", "lib/libboxlite.a"}
 func main() {
 	version := flag.String("version", "", "version of the release, as `vX.Y.Z`")
 	platform := flag.String("platform", runtime.GOOS+"-"+runtime.GOARCH, "platform of the library, as `os-arch`")
-	stage := flag.String("stage", "", "`directory` with include/boxlite.h and lib/libboxlite.a")
+	stage := flag.String("stage", "", "`directory` with include/boxlite.h and lib/libboxlite.a; none if the archive is there already")
 	out := flag.String("out", "", "`directory` the release goes to")
 	root := flag.String("module", ".", "`directory` of go.mod")
 	flag.Parse()
-	if !strings.HasPrefix(*version, "v") || *stage == "" || *out == "" || flag.NArg() > 0 {
+	if !strings.HasPrefix(*version, "v") || *out == "" || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -49,8 +52,14 @@ func main() {
 
 func release(version, platform, stage, out, root string) error {
 	stem := "boxlite-c-" + version + "-" + platform
-	sums := map[string]string{}
-	if err := writeArchive(filepath.Join(out, stem+".tar.gz"), stem, stage, sums); err != nil {
+	archive := filepath.Join(out, stem+".tar.gz")
+	if stage != "" {
+		if err := writeArchive(archive, stage); err != nil {
+			return err
+		}
+	}
+	sums, err := sumArchive(archive, stem)
+	if err != nil {
 		return err
 	}
 	checksums, err := mergeChecksums(filepath.Join(out, "checksums.txt"), version, stem, sums)
@@ -64,8 +73,8 @@ func release(version, platform, stage, out, root string) error {
 	return module.Write(filepath.Join(out, "proxy"))
 }
 
-// writeArchive packs the members, and notes the checksums of the archive and of what is in it.
-func writeArchive(name, stem, stage string, sums map[string]string) error {
+// writeArchive packs the members.
+func writeArchive(name, stage string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
@@ -74,44 +83,79 @@ func writeArchive(name, stem, stage string, sums map[string]string) error {
 		return err
 	}
 	defer file.Close()
-	whole := sha256.New()
-	deflated := gzip.NewWriter(io.MultiWriter(file, whole))
+	deflated := gzip.NewWriter(file)
 	archive := tar.NewWriter(deflated)
 	for _, member := range members {
-		sum, err := addMember(archive, member, filepath.Join(stage, filepath.FromSlash(member)))
-		if err != nil {
+		if err := addMember(archive, member, filepath.Join(stage, filepath.FromSlash(member))); err != nil {
 			return err
 		}
-		sums[stem+"/"+member] = sum
 	}
 	for _, closer := range []io.Closer{archive, deflated, file} {
 		if err := closer.Close(); err != nil {
 			return err
 		}
 	}
-	sums[stem+".tar.gz"] = hex.EncodeToString(whole.Sum(nil))
 	return nil
 }
 
-func addMember(archive *tar.Writer, member, name string) (string, error) {
+func addMember(archive *tar.Writer, member, name string) error {
 	file, err := os.Open(name)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return "", err
+		return err
 	}
 	header := &tar.Header{Typeflag: tar.TypeReg, Name: member, Size: info.Size(), Mode: 0o644, Format: tar.FormatUSTAR}
 	if err := archive.WriteHeader(header); err != nil {
-		return "", err
+		return err
 	}
-	hash := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(archive, hash), file); err != nil {
-		return "", err
+	_, err = io.Copy(archive, file)
+	return err
+}
+
+// sumArchive returns the checksums of an archive and of what setup takes out of it, by the names that setup knows them by.
+func sumArchive(name, stem string) (map[string]string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
 	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
+	defer file.Close()
+	sums, whole := map[string]string{}, sha256.New()
+	packed := io.TeeReader(file, whole)
+	inflated, err := gzip.NewReader(packed)
+	if err != nil {
+		return nil, err
+	}
+	archive := tar.NewReader(inflated)
+	for {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		member := path.Clean(header.Name)
+		if !slices.Contains(members, member) {
+			continue
+		}
+		hash := sha256.New()
+		if _, err := io.Copy(hash, archive); err != nil {
+			return nil, err
+		}
+		sums[stem+"/"+member] = hex.EncodeToString(hash.Sum(nil))
+	}
+	if len(sums) != len(members) {
+		return nil, fmt.Errorf("%s does not hold %s", name, strings.Join(members, " and "))
+	}
+	if _, err := io.Copy(io.Discard, packed); err != nil {
+		return nil, err
+	}
+	sums[stem+".tar.gz"] = hex.EncodeToString(whole.Sum(nil))
+	return sums, nil
 }
 
 // mergeChecksums replaces the lines of one archive in a file of checksums, and drops those of other versions.

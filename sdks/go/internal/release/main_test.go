@@ -30,6 +30,13 @@ func TestTheSameInputMakesTheSameReleaseAndPlatformsAddUp(t *testing.T) {
 	produce("v0.9.0", "linux-amd64", out)
 	produce("v0.9.0", "linux-arm64", again)
 	produce("v0.9.0", "linux-amd64", again)
+	// An archive that is there already is pinned as it is.
+	if err := release("v0.9.0", "linux-amd64", "", again, "../.."); err != nil {
+		t.Fatal(err)
+	}
+	if err := release("v0.9.0", "linux-absent", "", again, "../.."); err == nil {
+		t.Error("an archive that is not there was pinned")
+	}
 	read := func(directory, name string) string {
 		t.Helper()
 		content, err := os.ReadFile(filepath.Join(directory, name))
