@@ -7,17 +7,11 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-target=$(realpath -m "${CARGO_TARGET_DIR:-../../target}")
-export CARGO_TARGET_DIR=$target
-export BOXLITE_TEST_HOME=${BOXLITE_TEST_HOME:-$target/test-home}
-
 # shellcheck source=tools/environment.sh
 . tools/environment.sh
 environment "$target/python/test" "maturin>=1.9,<2" pytest mypy ruff
 
-cargo build --release --quiet --package boxlite-conformance --bin boxlite-testkit-registry
-export BOXLITE_TEST_REGISTRY=$target/release/boxlite-testkit-registry
-
+registry
 wheel "$target/python/wheels"
 python -m pip install --quiet --no-deps --force-reinstall "$target/python/wheels"/boxlite-*.whl
 

@@ -57,18 +57,18 @@ impl Box {
 
     fn start_attached(&self) -> Operation {
         self.begin(|handle| {
-            Ok(Operation::object(async move { handle.start_attached().await }, Execution::new))
+            Ok(Execution::begun(handle.clone(), async move { handle.start_attached().await }))
         })
     }
 
     fn attach(&self) -> Operation {
-        self.begin(|handle| Ok(Operation::object(async move { handle.attach().await }, Execution::new)))
+        self.begin(|handle| Ok(Execution::begun(handle.clone(), async move { handle.attach().await })))
     }
 
     fn exec(&self, spec: &Bound<'_, PyAny>) -> Operation {
         self.begin(|handle| {
             let spec: ExecSpec = convert::from_python("command", spec)?;
-            Ok(Operation::object(async move { handle.exec(spec).await }, Execution::new))
+            Ok(Execution::begun(handle.clone(), async move { handle.exec(spec).await }))
         })
     }
 
@@ -121,9 +121,9 @@ impl Box {
         })
     }
 
-    fn put_archive(&self, directory: String, archive: Vec<u8>, options: &Bound<'_, PyAny>) -> Operation {
+    fn put_archive(&self, directory: String, archive: &[u8], options: &Bound<'_, PyAny>) -> Operation {
         self.begin(|handle| {
-            let (options, archive) = (copying(options)?, std::io::Cursor::new(archive));
+            let (options, archive) = (copying(options)?, std::io::Cursor::new(archive.to_vec()));
             Ok(Operation::data(async move { handle.put_archive(&directory, archive, options).await }))
         })
     }

@@ -1,8 +1,9 @@
 //! A command that runs in a box.
 
+use std::future::Future;
 use std::sync::{Mutex, MutexGuard};
 
-use boxlite::{Error, ErrorCode, ExecutionOutput, ExitStatus, TerminalSize};
+use boxlite::{BoxHandle, Error, ErrorCode, ExecutionOutput, ExitStatus, TerminalSize};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokio::io::AsyncReadExt;
@@ -16,7 +17,7 @@ use crate::streams::{Output, Stdin};
 /// A command that runs in a box, as its caller holds it.
 #[pyclass(frozen, module = "boxlite._native")]
 pub struct Execution {
-    held: ProcessBound<Mutex<Held>>,
+    held: ProcessBound<Held>,
     #[pyo3(get)]
     id: String,
     #[pyo3(get)]
@@ -25,24 +26,30 @@ pub struct Execution {
 
 struct Held {
     /// None once it was let go of.
-    execution: Option<boxlite::Execution>,
+    execution: Mutex<Option<boxlite::Execution>>,
+    /// Its box, which knows of the runtime when the execution is let go of.
+    handle: BoxHandle,
 }
 
 impl Execution {
-    pub fn new(execution: boxlite::Execution) -> Self {
-        let (id, pid) = (execution.id().to_owned(), execution.pid());
-        Execution { held: ProcessBound::new(Mutex::new(Held { execution: Some(execution) })), id, pid }
-    }
-
-    fn lock(&self) -> boxlite::Result<MutexGuard<'_, Held>> {
-        Ok(self.held.get()?.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
-    }
-
-    fn begin(
-        &self,
-        begin: impl FnOnce(&mut boxlite::Execution) -> boxlite::Result<Operation>,
+    /// Waits for an execution of a box to begin.
+    pub fn begun(
+        handle: BoxHandle,
+        begin: impl Future<Output = boxlite::Result<boxlite::Execution>> + Send + 'static,
     ) -> Operation {
-        let begun = self.lock().and_then(|mut held| match held.execution.as_mut() {
+        Operation::object(begin, |execution| {
+            let (id, pid) = (execution.id().to_owned(), execution.pid());
+            let held = Held { execution: Mutex::new(Some(execution)), handle };
+            Execution { held: ProcessBound::new(held), id, pid }
+        })
+    }
+
+    fn lock(&self) -> boxlite::Result<MutexGuard<'_, Option<boxlite::Execution>>> {
+        Ok(self.held.get()?.execution.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    fn begin(&self, begin: impl FnOnce(&mut boxlite::Execution) -> boxlite::Result<Operation>) -> Operation {
+        let begun = self.lock().and_then(|mut execution| match execution.as_mut() {
             Some(execution) => begin(execution),
             None => Err(Error::new(ErrorCode::InvalidState, "the execution handle is closed")),
         });
@@ -50,7 +57,7 @@ impl Execution {
     }
 
     fn take<T>(&self, take: impl FnOnce(&mut boxlite::Execution) -> Option<T>) -> Option<T> {
-        self.lock().ok()?.execution.as_mut().and_then(take)
+        self.lock().ok()?.as_mut().and_then(take)
     }
 }
 
@@ -109,16 +116,12 @@ impl Execution {
     }
 
     fn check_open(&self) -> Option<Failure> {
-        let checked = self.lock().and_then(|held| match held.execution.as_ref() {
-            Some(execution) => execution.check_open(),
-            None => Ok(()),
-        });
-        checked.err().map(Failure)
+        self.held.get().and_then(|held| held.handle.check_open()).err().map(Failure)
     }
 
     /// Lets go of it; once nobody holds a stream of it either, the command is killed if it has not ended.
     fn close(&self) {
-        let execution = self.lock().ok().and_then(|mut held| held.execution.take());
+        let execution = self.lock().ok().and_then(|mut execution| execution.take());
         drop(execution);
     }
 }

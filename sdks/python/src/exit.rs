@@ -91,7 +91,9 @@ pub fn leave(py: Python<'_>, runtimes: Vec<Py<Runtime>>, timeout_secs: f64) {
             if left.is_zero() {
                 return;
             }
-            state = RETURNED.wait_timeout(state, left).map_or_else(|poisoned| poisoned.into_inner().0, |woken| woken.0);
+            state = RETURNED
+                .wait_timeout(state, left)
+                .map_or_else(|poisoned| poisoned.into_inner().0, |woken| woken.0);
         }
     });
 }

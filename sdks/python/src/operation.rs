@@ -255,9 +255,8 @@ impl Operation {
     fn wait(&self, py: Python<'_>, seconds: Option<f64>, signals: bool) -> PyResult<bool> {
         let Ok(task) = self.task.get() else { return Ok(true) };
         let now = Instant::now();
-        let until = seconds.and_then(|seconds| {
-            now.checked_add(Duration::try_from_secs_f64(seconds.max(0.0)).ok()?)
-        });
+        let until =
+            seconds.and_then(|seconds| now.checked_add(Duration::try_from_secs_f64(seconds.max(0.0)).ok()?));
         loop {
             let slice = signals.then(|| Instant::now() + SIGNAL_INTERVAL);
             let soonest = [until, slice].into_iter().flatten().min();

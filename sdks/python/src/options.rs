@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use boxlite::{
-    AcceleratorChoice, EngineOptions, Error, ErrorCode, ImageOptions, Options, RegistryAuth,
-    RegistryOptions, Result, RetryOptions, Transport,
+    AcceleratorChoice, EngineOptions, Error, ErrorCode, ImageOptions, Options, RegistryAuth, RegistryOptions,
+    Result, RetryOptions, Transport,
 };
 
 /// What `boxlite.Options` holds.
@@ -57,8 +57,9 @@ impl RuntimeOptions {
             "kvm" => AcceleratorChoice::Kvm,
             "tcg" => AcceleratorChoice::Tcg,
             other => {
-                return Err(invalid(format!("unknown accelerator `{other}`"))
-                    .hint("it is `fastest`, `kvm` or `tcg`"));
+                return Err(
+                    invalid(format!("unknown accelerator `{other}`")).hint("it is `fastest`, `kvm` or `tcg`")
+                );
             }
         };
         if self.retry_attempts == Some(0) {
@@ -67,9 +68,17 @@ impl RuntimeOptions {
         Ok(Options {
             home: self.home_dir,
             images: ImageOptions {
-                registries: self.image_registries.into_iter().map(Registry::resolve).collect::<Result<_>>()?,
+                registries: self
+                    .image_registries
+                    .into_iter()
+                    .map(Registry::resolve)
+                    .collect::<Result<_>>()?,
                 docker_config: self.docker_config,
-                connect_timeout: seconds("connect_timeout", self.connect_timeout_secs, images.connect_timeout)?,
+                connect_timeout: seconds(
+                    "connect_timeout",
+                    self.connect_timeout_secs,
+                    images.connect_timeout,
+                )?,
                 stall_timeout: seconds("stall_timeout", self.stall_timeout_secs, images.stall_timeout)?,
                 retry: RetryOptions {
                     attempts: self.retry_attempts.unwrap_or(retry.attempts),
@@ -99,7 +108,9 @@ impl Registry {
             (Some(username), Some(password), None) => Some(RegistryAuth::Basic { username, password }),
             _ => {
                 let message = format!("the credentials for `{}` are incomplete or contradict", self.host);
-                return Err(invalid(message).hint("give a user name with a password, or a bearer token alone"));
+                return Err(
+                    invalid(message).hint("give a user name with a password, or a bearer token alone")
+                );
             }
         };
         Ok(RegistryOptions {

@@ -59,17 +59,17 @@ impl Runtime {
         self.runtime.get().ok().map(|runtime| Images::new(runtime.images().clone()))
     }
 
-    fn create(&self, spec: &Bound<'_, PyAny>) -> Operation {
+    #[pyo3(signature = (spec, platform))]
+    fn create(&self, spec: &Bound<'_, PyAny>, platform: Option<&str>) -> Operation {
         self.begin(|runtime| {
-            let spec: BoxSpec = convert::from_python("box options", spec)?;
+            let platform = convert::platform(platform)?;
+            let spec = BoxSpec { platform, ..convert::from_python("box options", spec)? };
             Ok(Operation::object(async move { runtime.create(spec).await }, NativeBox::new))
         })
     }
 
     fn get(&self, name: String) -> Operation {
-        self.begin(|runtime| {
-            Ok(Operation::object(async move { runtime.get(&name).await }, NativeBox::new))
-        })
+        self.begin(|runtime| Ok(Operation::object(async move { runtime.get(&name).await }, NativeBox::new)))
     }
 
     fn list(&self) -> Operation {

@@ -90,6 +90,7 @@ def image(machine_options: boxlite.Options, shared_registry: Registry) -> str:
             reference = shared_registry.push("busybox:1", {"base": "busybox"})
             runtime.images.pull(reference)
             runtime.images.tag(reference, IMAGE)
+            runtime.images.remove(reference)
     return IMAGE
 
 

@@ -143,7 +143,13 @@ async def test_how_commands_end(machines: Boxlite, box_options: BoxOptions) -> N
 async def test_a_command_that_is_let_go_of_is_killed(machines: Boxlite, box_options: BoxOptions) -> None:
     async with await machines.create(box_options) as box:
         async with await box.exec("sleep", ["1000"]) as execution:
-            pid = execution.pid
+            pid, stdout = execution.pid, execution.stdout()
+            reading = asyncio.create_task(stdout.read())
+            await asyncio.sleep(0)
+        # Also what is still waited for is let go of.
+        for call in (reading, stdout.read(), execution.kill()):
+            with pytest.raises(boxlite.InvalidStateError):
+                await call
         with pytest.raises(boxlite.InvalidStateError, match="execution handle is closed"):
             await execution.wait()
         assert await text(box, f"while kill -0 {pid} 2>/dev/null; do :; done; echo gone") == "gone\n"
@@ -210,9 +216,11 @@ async def test_boxes_and_commands_answer_stopped_once_their_runtime_is_gone(
     closed.close()
     with pytest.raises(boxlite.InvalidStateError, match="box handle is closed"):
         await closed.info()
+    let_go = await box.exec("true")
+    let_go.close()
     await runtime.shutdown()
     calls: list[Any] = [
-        box.info, box.start, box.start_attached, box.attach, lambda: box.exec("true"), box.detach, box.stop,
+        let_go.wait, box.info, box.start, box.start_attached, box.attach, lambda: box.exec("true"), box.detach, box.stop,
         box.restart, box.kill, lambda: box.signal(15), box.wait, box.metrics, box.logs, box.remove,
         lambda: box.copy_in(tmp_path, "/tmp"), lambda: box.copy_out("/tmp", tmp_path / "x"),
         lambda: box.put_archive("/tmp", b""), lambda: box.get_archive("/tmp"), lambda: box.stat("/tmp"),
@@ -248,7 +256,13 @@ async def test_options_that_cannot_be_honoured_are_refused(machines: Boxlite, bo
                     {"secrets": [object()]}, {"advanced": object()}, {"auto_stop": True}):  # fmt: skip
         with pytest.raises(boxlite.UnsupportedError):
             await machines.create(replace(box_options, **refused))
-    for wrong in ({"cpus": 99}, {"memory_mib": 1}, {"platform": "x"}, {"cmd": ["x"], "main": Command()}):
+    for wrong in (
+        {"cpus": 99},
+        {"memory_mib": 1},
+        {"platform": "x"},
+        {"platform": "linux/"},
+        {"cmd": ["x"], "main": Command()},
+    ):
         with pytest.raises(boxlite.InvalidArgumentError):
             await machines.create(replace(box_options, **wrong))
     with pytest.raises(boxlite.InvalidArgumentError):

@@ -1,4 +1,9 @@
-# Sourced by the scripts here: a virtual environment, and the wheel. The caller has set CARGO_TARGET_DIR.
+# Sourced by the scripts here, from sdks/python: where everything is, a virtual environment, the wheel.
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-../../target}")
+export CARGO_TARGET_DIR=$target
+export BOXLITE_TEST_HOME=${BOXLITE_TEST_HOME:-$target/test-home}
+export BOXLITE_TEST_REGISTRY=$target/release/boxlite-testkit-registry
 
 # environment DIRECTORY PACKAGE...: makes the environment unless it is there, installs what is missing, and enters it.
 environment() {
@@ -16,4 +21,9 @@ environment() {
 wheel() {
     rm -f "$1"/boxlite-*.whl
     maturin build --release --locked --quiet --out "$1"
+}
+
+# registry: builds the program that serves images to the tests.
+registry() {
+    cargo build --release --quiet --package boxlite-conformance --bin boxlite-testkit-registry
 }

@@ -90,7 +90,9 @@ class Execution(Handle[_native.Execution]):
     def close(self) -> None:
         """Let go of the command, and of its streams; one that still runs is killed. May be called again."""
         super().close()
-        self._stdin = self._stdout = self._stderr = None
+        for stream in (self._stdin, self._stdout, self._stderr):
+            if stream is not None:
+                stream._native.release()
         self._native.close()
 
     async def __aenter__(self) -> Execution:

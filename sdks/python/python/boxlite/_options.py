@@ -198,7 +198,6 @@ class BoxOptions:
         return {
             "image": DEFAULT_IMAGE if self.image is None else self.image,
             "name": name,
-            "platform": None if self.platform is None else _platform(self.platform),
             "resources": {key: value for key, value in resources.items() if value is not None},
             "env": [f"{key}={value}" for key, value in _pairs("env", self.env)],
             "cwd": self.working_dir,
@@ -252,10 +251,3 @@ def _milliseconds(seconds: float) -> int:
     if not 0 < seconds < 2**53:
         raise InvalidArgumentError(f"a timeout of {seconds} s leaves a command no time")
     return max(1, round(seconds * 1000))
-
-
-def _platform(text: str) -> dict[str, Any]:
-    parts = text.split("/")
-    if len(parts) not in (2, 3) or not all(parts):
-        raise InvalidArgumentError(f"malformed platform `{text}`", hint="write it as `linux/amd64`")
-    return {"os": parts[0], "architecture": parts[1], "variant": parts[2] if len(parts) == 3 else None}

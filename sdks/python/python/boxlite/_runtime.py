@@ -51,12 +51,12 @@ class Boxlite(Base):
         if pull == "always":
             await self.images.pull(spec["image"], platform=options.platform)
         try:
-            native = await run(self._native.create(spec), discard=_forget)
+            native = await run(self._native.create(spec, options.platform), discard=_forget)
         except NotFoundError:
             if pull != "missing":
                 raise
             await self.images.pull(spec["image"], platform=options.platform, policy="missing")
-            native = await run(self._native.create(spec), discard=_forget)
+            native = await run(self._native.create(spec, options.platform), discard=_forget)
         return Box(native, name)
 
     async def get(self, id_or_name: str) -> Box | None:

@@ -16,6 +16,7 @@ from ._types import Event, LogEntry
 
 class _Readable(Protocol):
     def read(self, most: int, /) -> _native.Operation: ...
+    def release(self) -> None: ...
 
 
 class ByteReader:
@@ -46,6 +47,10 @@ class ByteReader:
         """Iterate over the bytes, in pieces as they come."""
         while piece := await self.read():
             yield piece
+
+    def close(self) -> None:
+        """Let go of the stream: what is still to come is thrown away. May be called again."""
+        self._native.release()
 
     def _keep(self, piece: bytes) -> None:
         self._kept += piece
@@ -138,6 +143,10 @@ class _Items(Generic[T]):
         """Wait for the next one; `None` after the last one."""
         item = self._kept.pop(0) if self._kept else await run(self._native.next(), discard=self._kept.append)
         return None if item is None else self._make(item)
+
+    def close(self) -> None:
+        """Stop listening. May be called again."""
+        self._native.release()
 
     def __aiter__(self) -> AsyncIterator[T]:
         """Return itself."""

@@ -91,7 +91,9 @@ class SyncExecution(Handle[_native.Execution]):
     def close(self) -> None:
         """Let go of the command, and of its streams; one that still runs is killed. May be called again."""
         super().close()
-        self._stdin = self._stdout = self._stderr = None
+        for stream in (self._stdin, self._stdout, self._stderr):
+            if stream is not None:
+                stream._native.release()
         self._native.close()
 
     def __enter__(self) -> SyncExecution:

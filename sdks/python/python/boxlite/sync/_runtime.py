@@ -52,12 +52,12 @@ class SyncBoxlite(Base):
         if pull == "always":
             self.images.pull(spec["image"], platform=options.platform)
         try:
-            native = run(self._native.create(spec), discard=_forget)
+            native = run(self._native.create(spec, options.platform), discard=_forget)
         except NotFoundError:
             if pull != "missing":
                 raise
             self.images.pull(spec["image"], platform=options.platform, policy="missing")
-            native = run(self._native.create(spec), discard=_forget)
+            native = run(self._native.create(spec, options.platform), discard=_forget)
         return SyncBox(native, name)
 
     def get(self, id_or_name: str) -> SyncBox | None:

@@ -17,6 +17,7 @@ from .._types import Event, LogEntry
 
 class _Readable(Protocol):
     def read(self, most: int, /) -> _native.Operation: ...
+    def release(self) -> None: ...
 
 
 class SyncByteReader:
@@ -47,6 +48,10 @@ class SyncByteReader:
         """Iterate over the bytes, in pieces as they come."""
         while piece := self.read():
             yield piece
+
+    def close(self) -> None:
+        """Let go of the stream: what is still to come is thrown away. May be called again."""
+        self._native.release()
 
     def _keep(self, piece: bytes) -> None:
         self._kept += piece
@@ -139,6 +144,10 @@ class _Items(Generic[T]):
         """Wait for the next one; `None` after the last one."""
         item = self._kept.pop(0) if self._kept else run(self._native.next(), discard=self._kept.append)
         return None if item is None else self._make(item)
+
+    def close(self) -> None:
+        """Stop listening. May be called again."""
+        self._native.release()
 
     def __iter__(self) -> Iterator[T]:
         """Return itself."""
