@@ -3,6 +3,7 @@ package boxlite_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,6 +96,30 @@ func TestAShutdownWhoseContextIsCancelledHurries(t *testing.T) {
 	}
 	_, err := opened.Metrics(t.Context())
 	wants(t, err, boxlite.ErrStopped)
+}
+
+func TestAShutdownFromACallbackKeepsItsDeadline(t *testing.T) {
+	registry := testregistry.Start(t)
+	pushed := registry.Push("app:1", smallImage(1, 1000))
+	opened := mustHave(openHome(t.TempDir()))(t)
+	var once sync.Once
+	var took time.Duration
+	_, err := imagesOf(t, opened).Pull(t.Context(), pushed.Reference, boxlite.WithProgress(func(boxlite.PullEvent) {
+		once.Do(func() {
+			// The pull cannot return before this does.
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			before := time.Now()
+			if err := opened.Shutdown(ctx); err != nil && !boxlite.IsTimeout(err) {
+				t.Errorf("got %v", err)
+			}
+			took = time.Since(before)
+		})
+	}))
+	wants(t, err, boxlite.ErrStopped)
+	if took > patience {
+		t.Errorf("took %v", took)
+	}
 }
 
 // manualDeadline is a context whose deadline passes when the test says so.

@@ -3,6 +3,7 @@ package boxlite_test
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -218,20 +219,7 @@ func TestUsingAndClosingFromEightGoroutinesAtOnce(t *testing.T) {
 func TestHandlesThatAreDroppedWhileCallsRunAreNotFreedUnderThem(t *testing.T) {
 	registry := testregistry.Start(t)
 	pushed := registry.Push("app:1", smallImage(1, 1000))
-	stop := make(chan struct{})
-	var collector sync.WaitGroup
-	collector.Add(1)
-	go func() {
-		defer collector.Done()
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				runtime.GC()
-			}
-		}
-	}()
+	defer collectGarbage()()
 	for range rounds(10) {
 		opened := mustHave(openHome(t.TempDir()))(t)
 		for range 5 {
@@ -242,8 +230,43 @@ func TestHandlesThatAreDroppedWhileCallsRunAreNotFreedUnderThem(t *testing.T) {
 		}
 		must(t, opened.Close())
 	}
-	close(stop)
-	collector.Wait()
+}
+
+func TestBoxesAndCommandsThatAreDroppedWhileCallsRunAreNotFreedUnderThem(t *testing.T) {
+	ctx, opened := t.Context(), openTestHome(t)
+	id := startBox(t, opened).ID()
+	defer collectGarbage()()
+	for range 20 {
+		// Nothing holds the box, nor the execution, but what was taken of it.
+		stdout := mustHave(mustHave(opened.Get(ctx, id))(t).StartExecution(ctx, "echo", []string{"held"}))(t).Stdout()
+		if text := mustHave(io.ReadAll(stdout))(t); string(text) != "held\n" {
+			t.Fatalf("got %q", text)
+		}
+		status := mustHave(mustHave(mustHave(opened.Get(ctx, id))(t).StartExecution(ctx, "true", nil))(t).Wait(ctx))(t)
+		if !status.Success() {
+			t.Fatalf("got %+v", status)
+		}
+	}
+}
+
+// collectGarbage does so all the time until it is told to stop.
+func collectGarbage() (stop func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-end:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-ended
+	}
 }
 
 func TestAProgramThatEndsWithoutClosingLeavesAUsableHome(t *testing.T) {

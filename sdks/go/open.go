@@ -15,16 +15,20 @@ import (
 
 // checkLibrary compares the library that is linked with the header this package was compiled with.
 func checkLibrary() error {
-	if linked := uint32(C.boxlite_abi_version()); linked != C.BOXLITE_ABI_VERSION {
-		return &Error{
-			Code: ErrUnsupported,
-			Message: fmt.Sprintf("the native library has interface %d (build %s), but this package was compiled for interface %d",
-				linked, LibraryBuild(), uint32(C.BOXLITE_ABI_VERSION)),
-			Operation: "runtime.open",
-			Hint:      "install the library of this version: go run github.com/boxlite-ai/boxlite/sdks/go/cmd/setup",
-		}
+	return compareLibrary(uint32(C.boxlite_abi_version()), LibraryVersion(), LibraryBuild())
+}
+
+func compareLibrary(interfaceVersion uint32, version, build string) error {
+	if interfaceVersion == C.BOXLITE_ABI_VERSION && version == C.BOXLITE_VERSION {
+		return nil
 	}
-	return nil
+	return &Error{
+		Code: ErrUnsupported,
+		Message: fmt.Sprintf("the native library is build %s with interface %d, but its header is %s with interface %d",
+			build, interfaceVersion, C.BOXLITE_VERSION, uint32(C.BOXLITE_ABI_VERSION)),
+		Operation: "runtime.open",
+		Hint:      "install both for this version: go run github.com/boxlite-ai/boxlite/sdks/go/cmd/setup",
+	}
 }
 
 // LibraryVersion returns the version of the native library that is linked, as `1.2.3`.
@@ -133,6 +137,7 @@ func (r ImageRegistry) add(options *C.boxlite_runtime_options) error {
 	for field, value := range map[**C.char]string{
 		&known.host: r.Host, &known.ca_file: r.CAFile, &known.username: r.Auth.Username,
 		&known.password: r.Auth.Password, &known.bearer_token: r.Auth.BearerToken,
+		&known.identity_token: r.Auth.IdentityToken,
 	} {
 		if value != "" {
 			*field = C.CString(value)

@@ -55,11 +55,14 @@ type ImageRegistry struct {
 	Auth ImageRegistryAuth
 }
 
-// ImageRegistryAuth are credentials for a registry: a user name and a password, or a token.
+// ImageRegistryAuth are credentials for a registry: a user name and a password, or one of the tokens.
 type ImageRegistryAuth struct {
-	Username    string
-	Password    string
+	Username string
+	Password string
+	// BearerToken is one the registry itself accepts.
 	BearerToken string
+	// IdentityToken is a refresh token that is exchanged for one at the token service.
+	IdentityToken string
 }
 
 // String keeps credentials out of logs.
