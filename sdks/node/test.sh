@@ -19,7 +19,7 @@ npm pack --silent "$package" > /dev/null
 npm init --yes > /dev/null
 npm install --no-audit --no-fund --loglevel=error ./*.tgz
 cp -r "$here/tests" tests
-cp "$root/api/errors.toml" .
+cp "$root/docs/node.md" "$here/README.md" "$root/api/errors.toml" "$root/api/operations.toml" .
 
 export BOXLITE_TESTKIT_REGISTRY=$target/release/boxlite-testkit-registry
 export BOXLITE_TEST_HOME=${BOXLITE_TEST_HOME:-$target/test-home}

@@ -83,22 +83,28 @@ export function unsupported(what: string, reason: string): BoxliteError {
   return new UnsupportedError(`${what} is not supported: ${reason}`);
 }
 
-/** Returns an environment as an object, whatever it was written as. */
-export function environment(value: unknown, name: string): Record<string, string> | undefined {
+/** Returns an object whose values are texts. */
+export function texts(value: unknown, name: string): Record<string, string> | undefined {
   if (value === undefined || value === null) {
     return undefined;
   }
+  const given = options(value, name) as Record<string, string>;
+  for (const [key, part] of Object.entries(given)) {
+    text(part, `${name}: ${key}`);
+  }
+  return given;
+}
+
+/** Returns an environment as an object, whatever it was written as. */
+export function environment(value: unknown, name: string): Record<string, string> | undefined {
   if (!Array.isArray(value)) {
-    return options(value as Record<string, string>, name) as Record<string, string>;
+    return texts(value, name);
   }
   const entries = value.map((entry: unknown): [string, string] => {
-    const [key, text] = Array.isArray(entry)
+    const [key, part] = Array.isArray(entry)
       ? (entry as unknown[])
       : [(entry as { key?: unknown })?.key, (entry as { value?: unknown })?.value];
-    if (typeof key !== 'string' || typeof text !== 'string') {
-      throw invalid(`${name}: an entry is neither [name, value] nor {key, value}`);
-    }
-    return [key, text];
+    return [text(key, `${name}: a name`), text(part, `${name}: ${String(key)}`)];
   });
   return Object.fromEntries(entries);
 }

@@ -1,6 +1,6 @@
 /** A box as it is asked for: every way of writing it, made into the one the native module takes. */
 
-import { encode, environment, integer, milliseconds, options as object, text, unsupported } from './arguments.js';
+import { encode, environment, integer, milliseconds, options as object, text, texts, unsupported } from './arguments.js';
 import { invalid } from './errors.js';
 import { refuseBoxOptions, withoutRefused } from './published.js';
 
@@ -104,7 +104,7 @@ export function encodeCommand(options: ExecOptions): string {
 /** Writes a box for the native module. */
 export function encodeBox(options: BoxOptions, name?: string | null): string {
   refuseBoxOptions(options);
-  const { image, diskSizeGb, diskMib, env, cmd, main, ...rest } = withoutRefused(options);
+  const { image, diskSizeGb, diskMib, env, labels, cmd, main, ...rest } = withoutRefused(options);
   if (cmd !== undefined && cmd !== null && main !== undefined) {
     throw invalid('box options: `cmd` and `main` both name the main command');
   }
@@ -121,6 +121,7 @@ export function encodeBox(options: BoxOptions, name?: string | null): string {
     name: name ?? rest.name,
     diskMib: diskSizeGb ? Math.round(diskSizeGb * 1024) : diskMib,
     env: environment(env, 'env'),
+    labels: texts(labels, 'labels'),
     main: asked === undefined ? undefined : command(object(asked, 'main'), 'main', false),
   };
   return encode(request, 'box options');

@@ -263,7 +263,9 @@ send({
     capabilities: ['progress', 'cancel', 'close_handle', 'identity', 'gc', 'main', 'tty', 'vm'],
   },
 });
-createInterface({ input: process.stdin }).on('line', (line) => {
+// What is under way would keep Node running.
+const requests = createInterface({ input: process.stdin }).on('close', () => process.exit(0));
+requests.on('line', (line) => {
   const request = JSON.parse(line);
   if (request.cancel !== undefined) {
     running.get(request.cancel)?.abort();
