@@ -16,6 +16,16 @@ import (
 // writeBytes is the most that goes into one operation of a Write: the library copies it.
 const writeBytes = 1 << 20
 
+// copyBytes is what is read at a time when everything is copied: as much as the library reads ahead.
+const copyBytes = 256 << 10
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}
+
+const (
+	readOperation  = "execution.read"
+	writeOperation = "execution.write"
+)
+
 // OutputStream is the stdout or stderr of a command, or an archive out of a box.
 //
 // A Read ends without an error, with io.EOF, only if everything there was has been read; it fails with ErrStopped if the box
@@ -41,49 +51,86 @@ func (s *OutputStream) Read(buffer []byte) (int, error) {
 
 // ReadContext is Read until the context ends. Nothing is lost then: the next Read goes on where this one would have.
 func (s *OutputStream) ReadContext(ctx context.Context, buffer []byte) (int, error) {
-	const name = "execution.read"
-	defer runtime.KeepAlive(s)
-	if s.refused != nil {
-		return 0, s.refused
-	}
 	if len(buffer) == 0 {
 		return 0, nil
 	}
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	for {
-		if err := s.usable(name); err != nil {
-			return 0, err
+		count, pending, err := s.try(buffer)
+		if !pending {
+			return count, err
 		}
-		var count C.size_t
-		var failure *C.boxlite_error
-		start := (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(buffer)))
-		switch C.boxlite_reader_read(s.pointer, 0, start, C.size_t(len(buffer)), &count, &failure) {
-		case C.BOXLITE_OK:
-			if count == 0 {
-				return 0, io.EOF
-			}
-			return int(count), nil
-		case C.BOXLITE_TIMEOUT:
-			C.boxlite_error_free(failure)
-		default:
-			return 0, s.explain(s.native.explain(takeError(failure), name), name)
-		}
-		if err := s.wait(ctx, name); err != nil {
+		if err := s.wait(ctx); err != nil {
 			return 0, err
 		}
 	}
 }
 
+// WriteTo writes everything to its end, as io.Copy does. While nothing comes it holds no memory.
+func (s *OutputStream) WriteTo(to io.Writer) (int64, error) {
+	total := int64(0)
+	for {
+		buffer := copyBuffers.Get().(*[copyBytes]byte)
+		s.reading.Lock()
+		count, pending, err := s.try(buffer[:])
+		s.reading.Unlock()
+		if count > 0 {
+			count, err = to.Write(buffer[:count])
+			total += int64(count)
+		}
+		copyBuffers.Put(buffer)
+		if pending {
+			s.reading.Lock()
+			err = s.wait(context.Background())
+			s.reading.Unlock()
+		}
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// try reads what is there. If nothing is, it is pending.
+func (s *OutputStream) try(buffer []byte) (count int, pending bool, err error) {
+	defer runtime.KeepAlive(s)
+	if s.refused != nil {
+		return 0, false, s.refused
+	}
+	if err := s.usable(readOperation); err != nil {
+		return 0, false, err
+	}
+	var length C.size_t
+	var failure *C.boxlite_error
+	start := (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(buffer)))
+	switch C.boxlite_reader_read(s.pointer, 0, start, C.size_t(len(buffer)), &length, &failure) {
+	case C.BOXLITE_OK:
+		if length == 0 {
+			return 0, false, io.EOF
+		}
+		return int(length), false, nil
+	case C.BOXLITE_TIMEOUT:
+		C.boxlite_error_free(failure)
+		return 0, true, nil
+	default:
+		return 0, false, s.explain(s.native.explain(takeError(failure), readOperation), readOperation)
+	}
+}
+
 // wait waits until a read would not wait.
-func (s *OutputStream) wait(ctx context.Context, name string) error {
+func (s *OutputStream) wait(ctx context.Context) error {
+	defer runtime.KeepAlive(s)
 	begin := func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
 		return C.boxlite_reader_ready(s.pointer, operation, failure)
 	}
 	done := func(operation *C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
 		return C.boxlite_operation_wait(operation, 0, failure)
 	}
-	return s.explain(s.native.watchedCall(ctx, name, begin, untilClosed(ctx, s.closing), done), name)
+	err := s.native.watchedCall(ctx, readOperation, begin, untilClosed(ctx, s.closing), done)
+	return s.explain(err, readOperation)
 }
 
 // Close ends the reading, also for a Read that waits. The command does not notice: what it still prints is thrown away.
@@ -113,14 +160,13 @@ func (s *InputStream) Write(bytes []byte) (int, error) {
 
 // WriteContext is Write until the context ends; part of the bytes may have been written then.
 func (s *InputStream) WriteContext(ctx context.Context, bytes []byte) (int, error) {
-	const name = "execution.write"
 	defer runtime.KeepAlive(s)
 	if s.refused != nil {
 		return 0, s.refused
 	}
 	written := 0
 	for {
-		if err := s.usable(name); err != nil {
+		if err := s.usable(writeOperation); err != nil {
 			return written, err
 		}
 		piece := bytes[written:min(len(bytes), written+writeBytes)]
@@ -134,8 +180,8 @@ func (s *InputStream) WriteContext(ctx context.Context, bytes []byte) (int, erro
 		done := func(operation *C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
 			return C.boxlite_operation_wait(operation, 0, failure)
 		}
-		if err := s.native.call(ctx, name, begin, done); err != nil {
-			return written, s.explain(err, name)
+		if err := s.native.call(ctx, writeOperation, begin, done); err != nil {
+			return written, s.explain(err, writeOperation)
 		}
 		written += len(piece)
 	}
