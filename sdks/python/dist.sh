@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 # shellcheck source=tools/environment.sh
 . tools/environment.sh
 environment "$target/python/build" "maturin>=1.9,<2"
-registry
+conformance
 wheel "$dist"
 wheel=$(echo "$dist"/boxlite-*.whl)
 

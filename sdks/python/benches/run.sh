@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=../tools/environment.sh
 . tools/environment.sh
 environment "$target/python/bench" "maturin>=1.9,<2"
-registry
+conformance
 wheel "$target/python/wheels"
 python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$target/python/wheels"/boxlite-*.whl
 python benches/bench.py

@@ -332,10 +332,7 @@ def begin(loop: asyncio.AbstractEventLoop, request: dict[str, Any]) -> None:
 
 
 async def main() -> None:
-    capabilities = [
-        "cancel", "close_handle", "copy_overwrite", "exit_signal", "fork", "gc", "identity", "main", "progress",
-        "pull_policy", "tty", "vm",
-    ]  # fmt: skip
+    capabilities = ["cancel", "close_handle", "exit_signal", "fork", "gc", "identity", "main", "progress", "tty", "vm"]
     send({"hello": {"protocol": 1, "surface": "python", "version": boxlite.__version__, "capabilities": capabilities}})
     loop = asyncio.get_running_loop()
     requests = asyncio.StreamReader(limit=1 << 26)

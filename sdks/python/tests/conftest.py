@@ -23,13 +23,16 @@ from registry import Registry
 #: Long enough for everything that is to end by itself, short enough to notice what does not.
 PATIENCE = 60.0
 
+#: Rounds of the races: a few by default, many in `make soak`.
+ROUNDS = int(os.environ.get("BOXLITE_SOAK_ROUNDS", "3"))
+
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run tests that are coroutines, each in a loop of its own."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    asyncio.run(asyncio.wait_for(pyfuncitem.obj(**arguments), 4 * PATIENCE))
+    asyncio.run(asyncio.wait_for(pyfuncitem.obj(**arguments), 4 * PATIENCE + 2 * ROUNDS))
     return True
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import shutil
 import threading
 from collections.abc import Awaitable, Callable
@@ -14,11 +13,8 @@ from typing import Any
 import boxlite
 import pytest
 from boxlite import Boxlite, Options, SyncBoxlite
-from conftest import PATIENCE, in_thread
+from conftest import PATIENCE, ROUNDS, in_thread
 from registry import Registry
-
-#: Rounds of the races: a few by default, many in `make soak`.
-ROUNDS = int(os.environ.get("BOXLITE_SOAK_ROUNDS", "3"))
 
 
 def calls_on_images(images: boxlite.ImageHandle, tmp_path: Path) -> list[Callable[[], Awaitable[Any]]]:

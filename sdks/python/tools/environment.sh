@@ -16,14 +16,20 @@ environment() {
     [ $# = 0 ] || python -m pip install --quiet --disable-pip-version-check "$@"
 }
 
-# wheel DIRECTORY: builds the wheel, the only one there afterwards. The dependencies are those that cargo has built already:
-# same target directory, same profile.
+# wheel DIRECTORY: builds the wheel, the only one there afterwards.
 wheel() {
+    # maturin tells cargo which interpreter it has found. Build scripts that look at that run again whenever it comes or goes,
+    # and a dozen crates are compiled anew at each turn from plain cargo to here and back. All see the same interpreter anyway.
+    mkdir -p "$target/python/cargo"
+    printf '#!/bin/sh\nexec env -u PYO3_ENVIRONMENT_SIGNATURE -u PYO3_PYTHON -u VIRTUAL_ENV "%s" "$@"\n' "$(command -v cargo)" \
+        >"$target/python/cargo/cargo"
+    chmod +x "$target/python/cargo/cargo"
     rm -f "$1"/boxlite-*.whl
-    maturin build --release --locked --quiet --out "$1"
+    PATH=$target/python/cargo:$PATH maturin build --release --locked --quiet --out "$1"
 }
 
-# registry: builds the program that serves images to the tests.
-registry() {
-    cargo build --release --quiet --package boxlite-conformance --bin boxlite-testkit-registry
+# conformance: builds the registry that serves images to the tests, and the driver of the scenarios.
+conformance() {
+    cargo build --release --quiet --package boxlite-conformance
+    mkdir -p "$BOXLITE_TEST_HOME"
 }
