@@ -44,7 +44,7 @@ pub enum Base {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LayerDescription {
-    /// Text files by path.
+    /// Text files by path; one that begins with `#!` can be executed.
     pub files: BTreeMap<String, String>,
     /// Adds a file `filler` of so many bytes that hardly compress.
     pub filler_bytes: usize,
@@ -144,7 +144,8 @@ impl LayerDescription {
                     entries.push(Entry::directory(parent));
                 }
             }
-            entries.push(Entry::file(path, text));
+            let file = Entry::file(path, text);
+            entries.push(if text.starts_with("#!") { file.mode(0o755) } else { file });
         }
         if self.filler_bytes > 0 {
             entries.push(Entry::file("filler", library_like(self.filler_bytes, self.seed)));
@@ -167,6 +168,7 @@ fn programs() -> Layer {
         Entry::directory("usr/local"),
         Entry::directory("usr/local/bin"),
         script("exit", "exit \"$1\""),
+        script("printenv", "env | sed -n \"s/^$1=//p\""),
         script("stderr", "echo \"$@\" >&2"),
         script("sleep", "exec /bin/sleep 1000000"),
         script("ready-then-sleep", "echo ready\nexec /bin/sleep 1000000"),
