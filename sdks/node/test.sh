@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # The tests of the Node package, as a user gets it: packed by npm, installed in an empty project below the target
-# directory, used from there. Arguments are files of tests; all of them by default.
+# directory, used from there. After its own tests come the scenarios that every language runs. Arguments are files of tests
+# that are run instead.
+#
+#   BOXLITE_TEST_HOME     a home with kernel and template; <target>/test-home by default, made ready if it is not
+#   BOXLITE_SOAK_ROUNDS   rounds of the race tests, and a gigabyte instead of some megabytes; a few by default
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,7 +13,7 @@ target=${CARGO_TARGET_DIR:-$root/target}
 case $target in /*) ;; *) target=$root/$target ;; esac
 project=$target/node-project
 
-cargo build --quiet --release --manifest-path "$root/Cargo.toml" --package boxlite-conformance --bin boxlite-testkit-registry
+cargo build --quiet --release --manifest-path "$root/Cargo.toml" --package boxlite-conformance
 package=$("$here/build.sh")
 
 rm -rf "$project"
@@ -24,9 +28,15 @@ cp "$root/docs/node.md" "$here/README.md" "$root/api/errors.toml" "$root/api/ope
 export BOXLITE_TESTKIT_REGISTRY=$target/release/boxlite-testkit-registry
 export BOXLITE_TEST_HOME=${BOXLITE_TEST_HOME:-$target/test-home}
 export BOXLITE_NODE_TOOLS=$target/node-tools
+# Milliseconds for one file of tests.
+limit=$((${BOXLITE_SOAK_ROUNDS:-0} > 0 ? 36000000 : 600000))
+run() {
+    node --expose-gc --test --test-reporter=spec --test-timeout=$limit --test-concurrency=1 "$@"
+}
 if [ $# -gt 0 ]; then
-    files=("${@/#/tests/}")
+    run "${@/#/tests/}"
 else
-    files=(tests/*.test.mjs)
+    run tests/*.test.mjs
+    "$target/release/boxlite-conformance" run --surface node --test-home "$BOXLITE_TEST_HOME" -- \
+        node --expose-gc "$project/tests/adapter.mjs"
 fi
-node --expose-gc --test --test-timeout=300000 --test-concurrency=1 "${files[@]}"
