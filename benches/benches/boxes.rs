@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use boxlite::{BoxHandle, BoxSpec, Event, ExecSpec, Options, PullOptions, Resources, Runtime, StartStage};
 use boxlite_benches::{
-    BareMachine, Report, Samples, boxlite, proportional_memory_bytes, rounds, run, templates,
+    BareMachine, Report, Samples, boxlite, forget_templates, proportional_memory_bytes, rounds, run,
 };
 use boxlite_testkit::external::DockerRegistry;
 use boxlite_testkit::images::busybox;
-use boxlite_types::Home;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const STREAM_BYTES: usize = 256 << 20;
@@ -52,6 +51,15 @@ fn main() -> ExitCode {
 
 /// From the call to the agent's answer, to a mounted root, and on to the end of `true`.
 async fn starts(report: &mut Report, runtime: &Runtime, spec: &BoxSpec, bare: &BareMachine) {
+    for what in
+        ["first box of an image, to a mounted root", "second, which also makes a template of the image"]
+    {
+        let start = Instant::now();
+        let work = runtime.create(spec.clone()).await.expect("created");
+        work.start().await.expect("started");
+        report.figure(what, format!("{} ms", start.elapsed().as_millis()));
+        work.remove(true).await.expect("removed");
+    }
     let (mut restored, mut answered) = (Samples::default(), Samples::default());
     let (mut mounted, mut ended) = (Samples::default(), Samples::default());
     for _ in 0..rounds(15) {
@@ -79,7 +87,7 @@ async fn starts(report: &mut Report, runtime: &Runtime, spec: &BoxSpec, bare: &B
         "bare restore of the same template, no jail and no shim: spawn to the agent's answer",
         &restored,
     );
-    report.time("create and start from the template, to the agent's answer", &answered);
+    report.time("create and start from the image's template, to the agent's answer", &answered);
     report.time("the same, to a mounted root", &mounted);
     report.time("the same, to the end of `true`", &ended);
     report.at_most("start to the agent's answer / bare restore", answered.median(), restored.median(), 1.6);
@@ -90,9 +98,7 @@ async fn cold_starts(report: &mut Report, runtime: &Runtime, spec: &BoxSpec, bar
     let (mut booted, mut started) = (Samples::default(), Samples::default());
     for _ in 0..rounds(3) {
         booted.push(bare.boot_cold());
-        for template in templates(&Home::new(runtime.home())) {
-            std::fs::remove_dir_all(template).expect("removed");
-        }
+        forget_templates(runtime.home());
         let start = Instant::now();
         let work = runtime.create(spec.clone()).await.expect("created");
         work.start().await.expect("started");

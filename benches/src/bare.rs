@@ -132,10 +132,23 @@ impl Spawn for BareMachine {
     }
 }
 
-/// Returns the templates of a home.
-pub fn templates(home: &Home) -> Vec<PathBuf> {
+fn templates(home: &Home) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(home.templates()).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.join("meta.json").exists()).collect()
+}
+
+/// Removes the templates of a home, and what it remembers of images that were started.
+///
+/// # Panics
+/// If something cannot be removed.
+pub fn forget_templates(home: &Path) {
+    let home = Home::new(home);
+    templates(&home).iter().for_each(|template| std::fs::remove_dir_all(template).expect("removed"));
+    for entry in std::fs::read_dir(home.templates()).expect("read").flatten() {
+        if entry.path().extension().is_some_and(|kind| kind == "seen") {
+            std::fs::remove_file(entry.path()).expect("removed");
+        }
+    }
 }
 
 /// Appends an entry in cpio's `newc` format (Documentation/driver-api/early-userspace/buffer-format.rst in the kernel).

@@ -9,7 +9,7 @@ mod process;
 mod report;
 mod samples;
 
-pub use bare::{BareMachine, templates};
+pub use bare::{BareMachine, forget_templates};
 pub use process::{Finished, boxlite, peak_memory_bytes, proportional_memory_bytes, run};
 pub use report::Report;
 pub use samples::{Samples, in_turn, rounds};

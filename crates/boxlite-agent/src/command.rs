@@ -27,8 +27,8 @@ pub(crate) struct Command {
     pub(crate) identity: Option<Identity>,
     /// Whether its standard streams are a terminal.
     pub(crate) terminal: bool,
-    /// Whether it gives up the agent's protection from the out-of-memory killer.
-    pub(crate) unprotect: bool,
+    /// Whether it gives up the agent's place among batch processes.
+    pub(crate) reschedule: bool,
 }
 
 /// Strings with the array of pointers to them that C wants.
@@ -67,7 +67,7 @@ impl Command {
             directories: directories(&exec.cwd)?,
             identity,
             terminal: exec.tty.is_some(),
-            unprotect: matches!(place, Place::Machine),
+            reschedule: matches!(place, Place::Machine),
             name,
         })
     }

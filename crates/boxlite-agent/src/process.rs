@@ -3,7 +3,6 @@
 //! What runs in the child between fork and exec calls nothing but the kernel: another thread of the agent may have held
 //! any lock of libc at the moment of the fork. A failure there travels back over a pipe that a successful exec closes.
 
-use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use boxlite_types::{Error, ErrorCode, Result};
@@ -20,8 +19,8 @@ const COMMAND_OPEN_FILES: u64 = 1024;
 /// Hard limit on open files, for the agent and as far as a command may raise its own.
 const MOST_OPEN_FILES: u64 = 1_048_576;
 
-/// Prepares the agent's own process: no signal of a broken pipe kills it, the box cannot read its memory, the kernel
-/// takes everything else before it when memory runs out, and orphans of the box come to it.
+/// Prepares the agent's own process: no signal of a broken pipe kills it, the box cannot read its memory, and orphans of
+/// the box come to it. That the kernel never kills it for lack of memory needs no doing: process 1 is exempt.
 pub(crate) fn prepare_self(place: &Place) -> Result<()> {
     // SAFETY: both calls only change how this process treats a signal; no handler of ours is involved.
     unsafe {
@@ -37,7 +36,6 @@ pub(crate) fn prepare_self(place: &Place) -> Result<()> {
     };
     let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
     if let Place::Machine = place {
-        let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
         // A batch process does not interrupt whoever wakes it: a command fills its pipe before we read it. With one
         // processor that makes a stream of small writes cost a third less.
         schedule_as(libc::SCHED_BATCH);
@@ -165,7 +163,7 @@ unsafe fn try_become(command: &Command, stdio: [RawFd; 3]) -> Result<std::conver
         for (target, source) in stdio.into_iter().enumerate() {
             check(STEP_START, libc::dup2(source, target as RawFd).into())?;
         }
-        reset_limits(command.unprotect);
+        reset_limits(command.reschedule);
         enter(&command.directories).map_err(|errno| (STEP_DIRECTORY, errno.raw_os_error()))?;
         if let Some(identity) = &command.identity {
             // The raw calls: libc's versions would try to change every thread of a process that has only one.
@@ -208,21 +206,15 @@ unsafe fn reset_signals() {
     }
 }
 
-/// Takes back what the agent is given: its place in the order of the out-of-memory killer, its turn, its many files.
+/// Takes back what the agent is given: its turn, its many files.
 ///
 /// # Safety
 /// As [`try_become`].
-unsafe fn reset_limits(unprotect: bool) {
-    // SAFETY: opens, writes and closes one file; passes a local structure.
+unsafe fn reset_limits(reschedule: bool) {
+    // SAFETY: system calls on local structures.
     unsafe {
-        if unprotect {
+        if reschedule {
             schedule_as(libc::SCHED_OTHER);
-            let path: &CStr = c"/proc/self/oom_score_adj";
-            let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-            if fd >= 0 {
-                libc::write(fd, b"0".as_ptr().cast(), 1);
-                libc::close(fd);
-            }
         }
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {

@@ -22,8 +22,9 @@ pub(crate) struct Ready {
     pub(crate) root: Option<BoxRoot>,
 }
 
-/// Makes the machine the box.
-pub(crate) fn of_machine(setup: &Setup) -> Result<Ready> {
+/// Makes the machine the box, whose root may be `mounted` already. Its names in `/etc` are left to
+/// [`root::write_names`].
+pub(crate) fn of_machine(setup: &Setup, mounted: Option<BoxRoot>) -> Result<Ready> {
     check_names(setup)?;
     add_entropy(&setup.entropy)?;
     let time = Timespec {
@@ -33,7 +34,10 @@ pub(crate) fn of_machine(setup: &Setup) -> Result<Ready> {
     rustix::time::clock_settime(ClockId::Realtime, time).map_err(|errno| failed("set the clock", errno))?;
     rustix::system::sethostname(setup.hostname.as_bytes())
         .map_err(|errno| failed("set the host name", errno))?;
-    let root = setup.root.as_ref().map(|wanted| root::mount(wanted, setup)).transpose()?;
+    let root = match (mounted, &setup.root) {
+        (Some(mounted), _) => Some(mounted),
+        (None, wanted) => wanted.as_ref().map(root::mount).transpose()?,
+    };
     Ok(Ready { kernel: kernel(), root })
 }
 
@@ -41,9 +45,14 @@ pub(crate) fn of_machine(setup: &Setup) -> Result<Ready> {
 pub(crate) fn of_host(setup: &Setup) -> Result<Ready> {
     check_names(setup)?;
     if setup.root.is_some() {
-        return Err(Error::new(ErrorCode::Unsupported, "only an agent in a machine can mount a root"));
+        return Err(no_root_here());
     }
     Ok(Ready { kernel: kernel(), root: None })
+}
+
+/// What an agent says that owns no machine.
+pub(crate) fn no_root_here() -> Error {
+    Error::new(ErrorCode::Unsupported, "only an agent in a machine can mount a root")
 }
 
 fn check_names(setup: &Setup) -> Result<()> {

@@ -15,6 +15,9 @@ use crate::failure::{failed, failed_io};
 use crate::keeper::{self, Keeper};
 use crate::process::{self, Launch};
 
+/// Name of the cgroup of the first command, which may be there already.
+pub(crate) const FIRST: &str = "1";
+
 /// Where trees are planted.
 pub(crate) enum Forest {
     /// Below this directory of a cgroup v2 hierarchy, which is the agent's own.
@@ -70,7 +73,11 @@ impl Forest {
             Forest::Cgroup { directory, planted } => {
                 *planted += 1;
                 let name = planted.to_string();
-                rustix::fs::mkdirat(&*directory, &name, Mode::from(0o755)).map_err(no_room)?;
+                match rustix::fs::mkdirat(&*directory, &name, Mode::from(0o755)) {
+                    // Of the first one in a machine: see `FIRST`.
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(errno) => return Err(no_room(errno)),
+                }
                 let open = || {
                     let forest = directory.try_clone().map_err(|_| Errno::MFILE)?;
                     let own = rustix::fs::openat(&*directory, &name, DIRECTORY, Mode::empty())?;

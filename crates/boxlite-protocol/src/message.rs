@@ -16,7 +16,7 @@ pub struct Hello {
 /// What an agent can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AgentRequest {
-    /// First request to an agent, once: makes the machine this box. Answered by [`Answer::Ready`].
+    /// First request to an agent but for `Mount`, once: makes the machine this box. Answered by [`Answer::Ready`].
     Setup(Setup),
     /// Runs a command. `Opened`, data both ways, then [`Answer::Exited`].
     ///
@@ -43,6 +43,9 @@ pub enum AgentRequest {
         /// Time between the signals, in milliseconds.
         grace_ms: u32,
     },
+    /// Puts the root together ahead of the `Setup`, which then finds it mounted: for a template that is saved with the root
+    /// of an image. Answered by [`Answer::Done`].
+    Mount(Root),
 }
 
 /// What makes a machine, fresh or restored, into one particular box.

@@ -97,6 +97,7 @@ fn requests_to_the_agent() {
     check(AgentRequest::Stat { path: b"/p".to_vec(), follow: true }, "04022f7001");
     check(AgentRequest::Metrics, "05");
     check(AgentRequest::Shutdown { grace_ms: 1000 }, "06e807");
+    check(AgentRequest::Mount(Root { image_serial: "i".into(), disk_serial: "d".into() }), "0701690164");
 }
 
 #[test]

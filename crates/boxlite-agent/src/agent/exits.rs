@@ -31,7 +31,7 @@ impl Agent {
                 self.exited(serial, status);
             }
         }
-        self.left_behind.retain_mut(|tree| !tree.clear());
+        self.uprooted = true;
     }
 
     pub(super) fn hear_keeper(&mut self, serial: Serial) {
@@ -103,14 +103,19 @@ impl Agent {
         self.go_on_closing(now);
     }
 
-    /// Clears the cgroup of a stream that is over away, or keeps it while something lives in it.
+    /// Leaves the tree of a stream that is over behind, to be cleared away when everybody has been told.
     pub(super) fn uproot(&mut self, stream: &mut Stream) {
         let ended = crate::stream::Job { outcome: None, cancelled: false };
         if let Work::Command(running) = std::mem::replace(&mut stream.work, Work::Job(ended)) {
-            let mut tree = running.tree;
-            if !tree.clear() {
-                self.left_behind.push(tree);
-            }
+            self.left_behind.push(running.tree);
+            self.uprooted = true;
+        }
+    }
+
+    /// Clears trees away in which nothing lives any more.
+    pub(super) fn clear_trees(&mut self) {
+        if std::mem::take(&mut self.uprooted) {
+            self.left_behind.retain_mut(|tree| !tree.clear());
         }
     }
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Instant;
 
-use boxlite_protocol::{Channel, Frame, FrameKind, Outcome};
+use boxlite_protocol::{Channel, Frame, FrameKind, Outcome, Setup};
 use boxlite_types::Result;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
@@ -25,6 +25,7 @@ use crate::jobs::Jobs;
 use crate::pipes::Pumped;
 use crate::port::{Port, Received};
 use crate::process::last_errno;
+use crate::root::BoxRoot;
 use crate::setup::Ready;
 use crate::stream::{Serial, Stream};
 use crate::tree::{Forest, Tree};
@@ -80,6 +81,8 @@ impl Source {
 enum State {
     /// Nobody has said which box this is.
     Fresh,
+    /// As before, but its root is there.
+    Mounted(BoxRoot),
     Ready(Ready),
     Closing(shutdown::Closing),
 }
@@ -93,6 +96,8 @@ pub(crate) struct Agent {
     children: OwnedFd,
     jobs: Jobs,
     state: State,
+    /// What the names of the box are still to be written from.
+    unnamed: Option<Setup>,
     hostname: String,
     streams: BTreeMap<Serial, Stream>,
     /// Streams by their id in the protocol, while they are open.
@@ -101,6 +106,8 @@ pub(crate) struct Agent {
     pids: BTreeMap<u32, Serial>,
     /// Trees whose command's end was told, and that have processes left.
     left_behind: Vec<Tree>,
+    /// One of them may be empty by now.
+    uprooted: bool,
     /// Outlets that have something to send, in turn.
     turns: VecDeque<(Serial, usize)>,
     /// Deadlines and graces of commands.
@@ -121,11 +128,13 @@ impl Agent {
             forest,
             epoll,
             state: State::Fresh,
+            unnamed: None,
             hostname: String::new(),
             streams: BTreeMap::new(),
             ids: BTreeMap::new(),
             pids: BTreeMap::new(),
             left_behind: Vec::new(),
+            uprooted: false,
             turns: VecDeque::new(),
             timers: BTreeSet::new(),
             most_streams: requests::most_streams(crate::files::memory_bytes()),
@@ -160,6 +169,8 @@ impl Agent {
             self.act_on_time();
             self.pump();
             self.port.flush()?;
+            self.write_names();
+            self.clear_trees();
         }
         self.port.flush_and_wait()
     }

@@ -1,12 +1,13 @@
 //! What the host says: one frame at a time.
 
 use boxlite_protocol::{
-    AgentRequest, Answer, Channel, Control, Frame, FrameKind, GENERATION, Hello, Outcome, Setup,
+    AgentRequest, Answer, Channel, Control, Frame, FrameKind, GENERATION, Hello, Outcome, Root, Setup,
 };
 use boxlite_types::{Error, ErrorCode, Result};
 
 use super::{Agent, State};
 use crate::Place;
+use crate::root;
 use crate::setup;
 use crate::stream::{Serial, Work};
 use crate::tree::Forest;
@@ -79,9 +80,14 @@ impl Agent {
             return;
         }
         let ready = match (&self.state, &request) {
-            (State::Fresh, AgentRequest::Setup(_) | AgentRequest::Shutdown { .. }) => Ok(()),
-            (State::Fresh, _) => Err("the box is not set up"),
-            (State::Ready(_), AgentRequest::Setup(_)) => Err("the box is set up already"),
+            (State::Fresh, AgentRequest::Mount(_)) => Ok(()),
+            (State::Fresh | State::Mounted(_), AgentRequest::Setup(_) | AgentRequest::Shutdown { .. }) => {
+                Ok(())
+            }
+            (State::Fresh | State::Mounted(_), _) => Err("the box is not set up"),
+            (State::Ready(_), AgentRequest::Mount(_) | AgentRequest::Setup(_)) => {
+                Err("the box is set up already")
+            }
             (State::Ready(_), _) => Ok(()),
             (State::Closing(_), _) => Err("the box is stopping"),
         };
@@ -94,8 +100,10 @@ impl Agent {
             self.fail(id, &Error::new(code, why));
             return;
         }
+        self.write_names();
         let result = match request {
-            AgentRequest::Setup(setup) => self.set_up(&setup).map(|answer| self.answer(id, answer)),
+            AgentRequest::Mount(root) => self.mount(&root).map(|answer| self.answer(id, answer)),
+            AgentRequest::Setup(setup) => self.set_up(setup).map(|answer| self.answer(id, answer)),
             AgentRequest::Shutdown { grace_ms } => {
                 self.close(id, grace_ms);
                 Ok(())
@@ -112,18 +120,46 @@ impl Agent {
         }
     }
 
-    fn set_up(&mut self, setup: &Setup) -> Result<Answer> {
+    fn mount(&mut self, root: &Root) -> Result<Answer> {
+        if let Place::Host = self.place {
+            return Err(setup::no_root_here());
+        }
+        let root = root::mount(root)?;
+        root::write_placeholders();
+        root::read_ahead();
+        rustix::fs::sync();
+        self.state = State::Mounted(root);
+        Ok(Answer::Done)
+    }
+
+    fn set_up(&mut self, setup: Setup) -> Result<Answer> {
+        let mounted = match std::mem::replace(&mut self.state, State::Fresh) {
+            State::Mounted(root) => Some(root),
+            state => {
+                self.state = state;
+                None
+            }
+        };
         let ready = match self.place {
-            Place::Machine => setup::of_machine(setup)?,
-            Place::Host => setup::of_host(setup)?,
+            Place::Machine => setup::of_machine(&setup, mounted)?,
+            Place::Host => setup::of_host(&setup)?,
         };
         if let Some(cgroup) = ready.root.as_ref().and_then(|root| root.cgroup.as_ref()) {
             self.forest = Forest::in_open_cgroup(cgroup)?;
         }
         self.hostname = setup.hostname.clone();
+        self.unnamed = ready.root.is_some().then_some(setup);
         let answer = Answer::Ready { kernel: ready.kernel.clone() };
         self.state = State::Ready(ready);
         Ok(answer)
+    }
+
+    /// Writes the names of a new box, before anything else of it and after it was answered: the host has things to do by then,
+    /// and nothing that could go wrong here would keep a box from starting.
+    pub(super) fn write_names(&mut self) {
+        if let Some(setup) = self.unnamed.take() {
+            root::write_names(&setup);
+        }
     }
 
     pub(super) fn answer(&mut self, id: u32, answer: Answer) {

@@ -40,7 +40,10 @@ impl Agent {
                 let sources = self.sources()?;
                 self.jobs.start(serial, move |_| files::metrics(&sources))?;
             }
-            AgentRequest::Setup(_) | AgentRequest::Exec(_) | AgentRequest::Shutdown { .. } => {
+            AgentRequest::Mount(_)
+            | AgentRequest::Setup(_)
+            | AgentRequest::Exec(_)
+            | AgentRequest::Shutdown { .. } => {
                 return Err(Error::new(ErrorCode::Internal, "that is no work for a thread"));
             }
         }

@@ -12,11 +12,23 @@ use rustix::io::Errno;
 /// Longer files were not written by us or by anything like us.
 const MOST_BYTES: usize = 64 * 1024;
 
-pub(super) fn write(setup: &Setup) {
+/// Length of most host names: that of the id of a box.
+const USUAL_NAME_LENGTH: usize = 12;
+
+/// Writes the names of a box into its root.
+pub(crate) fn write(setup: &Setup) {
+    write_all(&setup.hostname, &setup.machine_id);
+}
+
+/// Makes the files before the box is known, in their usual lengths: to fill them in later is the least work there is.
+pub(crate) fn write_placeholders() {
+    write_all(&"-".repeat(USUAL_NAME_LENGTH), &"0".repeat(32));
+}
+
+fn write_all(name: &str, machine_id: &str) {
     let _ = rustix::fs::mkdir("/etc", Mode::from(0o755));
-    let name = &setup.hostname;
     let _ = replace("/etc/hostname", &format!("{name}\n"), |_| false);
-    let _ = replace("/etc/machine-id", &format!("{}\n", setup.machine_id), |_| false);
+    let _ = replace("/etc/machine-id", &format!("{machine_id}\n"), |_| false);
     // What somebody has added in the box stays, as long as the box still finds itself in it.
     let hosts = format!(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nff02::1\tip6-allnodes\n\
@@ -30,7 +42,8 @@ pub(super) fn write(setup: &Setup) {
 /// Gives a file its content, unless what it has is good already.
 ///
 /// It is looked at without being opened for writing, and emptied by being opened: the overlay then copies nothing of the
-/// image's file but its attributes, and under the emulator each kind of thing the kernel does costs milliseconds at first.
+/// image's file but its attributes, and under the emulator each kind of thing the kernel does costs milliseconds at first. So
+/// what has the right length already is not emptied.
 fn replace(path: &str, content: &str, good: impl Fn(&[u8]) -> bool) -> Result<(), Errno> {
     // Links stay inside the root.
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -42,6 +55,7 @@ fn replace(path: &str, content: &str, good: impl Fn(&[u8]) -> bool) -> Result<()
         let mode = if flags.contains(OFlags::CREATE) { Mode::from(0o644) } else { Mode::empty() };
         rustix::fs::openat2(&root, path, flags, mode, resolve)
     };
+    let mut truncate = OFlags::TRUNC;
     match open(OFlags::RDONLY) {
         Ok(file) => {
             if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
@@ -52,12 +66,15 @@ fn replace(path: &str, content: &str, good: impl Fn(&[u8]) -> bool) -> Result<()
             if present[..length] == *content.as_bytes() || good(&present[..length]) {
                 return Ok(());
             }
+            if length == content.len() {
+                truncate = OFlags::empty();
+            }
         }
         Err(Errno::NOENT) => {}
         Err(errno) => return Err(errno),
     }
     // Nothing of the box runs yet, so it is still the file that was looked at.
-    let file = open(OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?;
+    let file = open(OFlags::WRONLY | OFlags::CREATE | truncate)?;
     let mut rest = content.as_bytes();
     while !rest.is_empty() {
         let count = rustix::io::write(&file, rest)?;

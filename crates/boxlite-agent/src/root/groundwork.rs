@@ -77,6 +77,8 @@ fn make_cgroup() {
     hand_down("/sys/fs/cgroup", &[b"+memory", b"+pids"]);
     let _ = make_directory(CGROUP);
     hand_down(CGROUP, &[b"+memory"]);
+    // What makes a cgroup is a good part of what a first command costs.
+    let _ = make_directory(&format!("{CGROUP}/{}", crate::tree::FIRST));
 }
 
 /// Lets the children of a cgroup have controllers, as far as the kernel has them.

@@ -10,16 +10,20 @@
 mod dev;
 mod etc;
 pub(crate) mod groundwork;
+mod warm;
 
 use std::os::fd::OwnedFd;
 
-use boxlite_protocol::{Root, Setup};
+use boxlite_protocol::Root;
 use boxlite_types::{Error, ErrorCode, Result};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
 use crate::failure::failed;
+
+pub(crate) use etc::{write as write_names, write_placeholders};
+pub(crate) use warm::read_ahead;
 
 /// Where things are mounted in the initramfs; hidden by the box's root afterwards.
 const IMAGE: &str = "/image";
@@ -44,7 +48,7 @@ pub(crate) struct BoxRoot {
 }
 
 /// Puts the root together and moves into it.
-pub(crate) fn mount(wanted: &Root, setup: &Setup) -> Result<BoxRoot> {
+pub(crate) fn mount(wanted: &Root) -> Result<BoxRoot> {
     let image = groundwork::disk(&wanted.image_serial)?;
     let disk = groundwork::disk(&wanted.disk_serial)?;
     mount_one(&image, IMAGE, "erofs", MountFlags::RDONLY | MountFlags::NOATIME, "")?;
@@ -63,7 +67,6 @@ pub(crate) fn mount(wanted: &Root, setup: &Setup) -> Result<BoxRoot> {
         .and_then(|()| rustix::process::chroot("."))
         .and_then(|()| rustix::process::chdir("/"));
     moved.map_err(|errno| failed("move into the box's root", errno))?;
-    etc::write(setup);
     Ok(BoxRoot { disk, proc: open_directory("/proc")?, terminals: open_directory("/dev/pts")?, cgroup })
 }
 

@@ -98,7 +98,7 @@ impl Session {
         let request = AgentRequest::PutArchive(request);
         let handle = self.open(FrameKind::AgentRequest, &request, OnDrop::Kill)?;
         handle.opened().await?;
-        Ok(ArchiveSink::new(handle.into()))
+        Ok(ArchiveSink::new(handle))
     }
 
     /// Begins to pack a path of the box as a tar stream.
@@ -109,7 +109,7 @@ impl Session {
         let request = AgentRequest::GetArchive(request);
         let handle = self.open(FrameKind::AgentRequest, &request, OnDrop::Kill)?;
         handle.opened().await?;
-        Ok(ArchiveSource::new(handle.into()))
+        Ok(ArchiveSource::new(handle))
     }
 
     /// Resolves when the connection is gone: the box stopped, its shim died, or nonsense was received.

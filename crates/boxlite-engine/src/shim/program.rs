@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use boxlite_types::{DiskLayout, Error, ErrorCode, Result};
+use boxlite_types::{Error, ErrorCode, Result};
 
 use super::config::{Job, Report};
 use super::jail::Jail;
@@ -38,9 +38,8 @@ fn run_task(task: &Task) -> Result<()> {
     let lifeline = Lifeline::watch().map_err(|error| {
         Error::new(ErrorCode::ResourceExhausted, format!("cannot start a thread: {error}"))
     })?;
-    let blank = DiskLayout { size_bytes: DISK_BYTES, extents: Vec::new() };
-    let blank = nbd::Disk::open(&blank, DISK_BYTES)?;
-    task.run(&Jail::new(&lifeline), &|socket| nbd::serve(&blank, socket))?;
+    let root = nbd::Disk::open(&task.root(), DISK_BYTES)?;
+    task.run(&Jail::new(&lifeline), &|socket| nbd::serve(&root, socket))?;
     lifeline.end()?;
     report(&Report::Done);
     Ok(())

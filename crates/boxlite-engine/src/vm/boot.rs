@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use boxlite_protocol::frame::HEADER_BYTES;
-use boxlite_protocol::{Channel, Frame, FrameKind, GENERATION, Header, Hello};
+use boxlite_protocol::{AgentRequest, Answer, Frame, FrameKind, GENERATION, Header, Hello, Outcome};
 use boxlite_types::{Error, ErrorCode, Result};
 
 use super::command::{MachineChannels, vmm_command};
@@ -47,6 +47,22 @@ pub struct Machine {
     pub from_template: bool,
     /// How long its steps took.
     pub timings: BootTimings,
+}
+
+impl Machine {
+    /// Asks the agent something that it answers in one piece, before anybody else speaks to it.
+    pub(super) fn ask(&mut self, request: AgentRequest, deadline: Instant) -> Result<Answer> {
+        const STREAM: u32 = 1;
+        let mut bytes = Vec::new();
+        Frame::message(STREAM, FrameKind::AgentRequest, &request).encode_into(&mut bytes);
+        self.agent.write_all(&bytes).map_err(|source| agent_gone(&source))?;
+        let frame = read_frame(&mut self.agent, deadline)?;
+        if (frame.stream, frame.kind) != (STREAM, FrameKind::End) {
+            return Err(garbled(&"it speaks out of turn"));
+        }
+        let outcome: Outcome = frame.decode().map_err(|error| garbled(&error))?;
+        Ok(outcome?)
+    }
 }
 
 /// How long each step of bringing up a machine took, counted from the start of its process.
@@ -99,8 +115,21 @@ pub fn restore(
     spawn: &dyn Spawn,
     serve_image: ServeImage<'_>,
 ) -> Result<Machine> {
-    let memory = Memory::Restored(template.to_owned());
-    attempt(spec, disk, &memory, spawn, serve_image, Instant::now() + RESTORE_TIMEOUT)
+    bring_back(spec, &Memory::Restored(template.to_owned()), disk, spawn, serve_image)
+}
+
+/// Restores `spec` with a memory that waits for it.
+///
+/// # Errors
+/// As [`start`].
+pub(super) fn bring_back(
+    spec: &MachineSpec,
+    memory: &Memory,
+    disk: &Path,
+    spawn: &dyn Spawn,
+    serve_image: ServeImage<'_>,
+) -> Result<Machine> {
+    attempt(spec, disk, memory, spawn, serve_image, Instant::now() + RESTORE_TIMEOUT)
 }
 
 /// Boots `spec` cold; its memory becomes that of a template if `memory` is [`Memory::Recorded`].
@@ -141,7 +170,7 @@ pub(super) fn attempt(
     let bring_up = || {
         let mut qmp = Qmp::open(qmp, deadline)?;
         timings.connected = began.elapsed();
-        if let Memory::Restored(template) = memory {
+        if let Memory::Restored(template) | Memory::Continued { template, .. } = memory {
             snapshot::restore(&mut qmp, template, deadline)?;
         }
         timings.running = began.elapsed();
@@ -151,7 +180,7 @@ pub(super) fn attempt(
     };
     match bring_up() {
         Ok((qmp, hello)) => {
-            let from_template = matches!(memory, Memory::Restored(_));
+            let from_template = matches!(memory, Memory::Restored(_) | Memory::Continued { .. });
             Ok(Machine { process, qmp, agent, hello, from_template, timings })
         }
         Err(error) => Err(process.explain(error)),
@@ -165,18 +194,10 @@ fn greet(agent: &mut UnixStream, deadline: Instant) -> Result<Hello> {
     Frame::message(0, FrameKind::Hello, &hello).encode_into(&mut bytes);
     agent.write_all(&bytes).map_err(|source| agent_gone(&source))?;
 
-    let mut header = [0; HEADER_BYTES];
-    read_exact_before(agent, &mut header, deadline)?;
-    let garbled = |reason: &dyn std::fmt::Display| {
-        Error::new(ErrorCode::Engine, format!("the agent does not speak the protocol: {reason}"))
-    };
-    let header = Header::decode(&header).map_err(|error| garbled(&error))?;
-    if header.kind != FrameKind::Hello || header.stream != 0 {
+    let frame = read_frame(agent, deadline)?;
+    if (frame.stream, frame.kind) != (0, FrameKind::Hello) {
         return Err(garbled(&"it does not begin with a greeting"));
     }
-    let mut payload = vec![0; header.length as usize];
-    read_exact_before(agent, &mut payload, deadline)?;
-    let frame = Frame { stream: 0, kind: FrameKind::Hello, channel: Channel::Stdin, payload };
     let hello: Hello = frame.decode().map_err(|error| garbled(&error))?;
     if hello.generation != GENERATION {
         return Err(Error::new(
@@ -185,6 +206,19 @@ fn greet(agent: &mut UnixStream, deadline: Instant) -> Result<Hello> {
         ));
     }
     Ok(hello)
+}
+
+fn read_frame(agent: &mut UnixStream, deadline: Instant) -> Result<Frame> {
+    let mut header = [0; HEADER_BYTES];
+    read_exact_before(agent, &mut header, deadline)?;
+    let header = Header::decode(&header).map_err(|error| garbled(&error))?;
+    let mut payload = vec![0; header.length as usize];
+    read_exact_before(agent, &mut payload, deadline)?;
+    Ok(Frame { stream: header.stream, kind: header.kind, channel: header.channel, payload })
+}
+
+fn garbled(reason: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorCode::Engine, format!("the agent does not speak the protocol: {reason}"))
 }
 
 fn read_exact_before(stream: &mut UnixStream, mut bytes: &mut [u8], deadline: Instant) -> Result<()> {

@@ -69,7 +69,7 @@ pub fn vmm_command(
     let (mut writable, mut copy_on_write) = (vec![disk.to_owned()], Vec::new());
     match memory {
         Memory::Fresh => {}
-        Memory::Recorded(file) => writable.push(file.clone()),
+        Memory::Recorded(file) | Memory::Continued { memory: file, .. } => writable.push(file.clone()),
         Memory::Restored(template) => copy_on_write.push(template.join(MEMORY_FILE)),
     }
     if spec.accelerator == Accelerator::Kvm {
@@ -102,6 +102,11 @@ pub(super) fn arguments(spec: &MachineSpec, disk: &Path, memory: &Memory) -> Res
         Memory::Restored(template) => {
             machine.push_str(",memory-backend=memory");
             arguments.pair("-object", memory_object(spec, &template.join(MEMORY_FILE), "off")?);
+            arguments.pair("-incoming", "defer");
+        }
+        Memory::Continued { memory, .. } => {
+            machine.push_str(",memory-backend=memory");
+            arguments.pair("-object", memory_object(spec, memory, "on")?);
             arguments.pair("-incoming", "defer");
         }
     }

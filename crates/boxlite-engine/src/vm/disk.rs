@@ -33,9 +33,14 @@ pub fn ensure(home: &Home, disk_mib: u32, directory: &Path, cancel: &Cancel) -> 
     if disk.exists() {
         return Ok(disk);
     }
-    let blank = blank(home, disk_mib, cancel)?;
+    place_copy(&blank(home, disk_mib, cancel)?, directory)
+}
+
+/// Makes a copy of `from` the disk of the box in `directory`.
+pub(super) fn place_copy(from: &Path, directory: &Path) -> Result<PathBuf> {
+    let disk = directory.join(DISK_FILE);
     let temporary = directory.join(format!("{DISK_FILE}.{}", unique_name()));
-    let made = sparse_copy(&blank, &temporary).and_then(|()| fs::rename(&temporary, &disk));
+    let made = sparse_copy(from, &temporary).and_then(|()| fs::rename(&temporary, &disk));
     made.map_err(|source| {
         let _ = fs::remove_file(&temporary);
         Error::io("create", &disk, source)
@@ -52,7 +57,7 @@ pub(super) fn mke2fs() -> Result<PathBuf> {
 }
 
 /// Returns the blank disk of a size, made at the first call.
-fn blank(home: &Home, disk_mib: u32, cancel: &Cancel) -> Result<PathBuf> {
+pub(super) fn blank(home: &Home, disk_mib: u32, cancel: &Cancel) -> Result<PathBuf> {
     if u64::from(disk_mib) << 20 > DISK_BYTES || disk_mib < 16 {
         return Err(Error::new(
             ErrorCode::InvalidArgument,
@@ -105,7 +110,7 @@ fn make_filesystem(program: &Path, file: &Path, disk_mib: u32, extended: &str) -
 }
 
 /// Copies a sparse file with its holes, sharing its blocks where the filesystem can.
-fn sparse_copy(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(super) fn sparse_copy(from: &Path, to: &Path) -> std::io::Result<()> {
     let source = File::open(from)?;
     let target = File::options().write(true).create_new(true).open(to)?;
     if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {

@@ -20,7 +20,7 @@ use super::facts::HostFacts;
 use super::kernel::{self, Kernel};
 use super::qemu::{self, Qemu};
 use super::task::{Task, TaskKind};
-use super::{Accelerator, MachineSpec, disk, template, tsc};
+use super::{Accelerator, MachineSpec, disk, mounted, template, tsc};
 use crate::shim::{self, Launcher, MachineKind, RunJob};
 use crate::{Engine, ExitRecord, ProcessIdentity, Session, StageSink, StartRequest};
 
@@ -103,6 +103,41 @@ impl VmEngine {
         ))
     }
 
+    /// Returns the template in which the root of this box is mounted, if it is to have one: see [`mounted`]. It is made when
+    /// its time has come, which is no stage of the start: the start could do without.
+    async fn mounted(&self, spec: &MachineSpec, request: &StartRequest) -> Option<PathBuf> {
+        let seek = || {
+            let (options, spec, request) = (Arc::clone(&self.options), spec.clone(), request.clone());
+            blocking(move |cancel| seek_mounted(&options, &spec, &request, cancel))
+        };
+        let result = async {
+            match seek().await? {
+                Sought::Due(_) => {}
+                sought => return Ok(sought),
+            }
+            let _making = self.making.lock().await;
+            if let Sought::Due(task) = seek().await? {
+                let TaskKind::Mounted(mounted::Order { key, .. }) = &task.kind else {
+                    return Ok(Sought::Nothing);
+                };
+                let key = key.clone();
+                if let Err(error) = self.launcher.task(*task).await {
+                    mounted::give_up(&self.options.home, &key, &error);
+                    return Err(error);
+                }
+            }
+            seek().await
+        };
+        match result.await {
+            Ok(Sought::Template(template)) => Some(template),
+            Ok(Sought::Nothing | Sought::Due(_)) => None,
+            Err(error) => {
+                tracing::warn!("no template with the root of the image could be had: {error}");
+                None
+            }
+        }
+    }
+
     async fn look(&self, resources: &Resources) -> Result<Found> {
         let (options, resources) = (Arc::clone(&self.options), *resources);
         blocking(move |cancel| look(&options, &resources, cancel)).await
@@ -120,10 +155,21 @@ impl Engine for VmEngine {
     }
 
     async fn start(&self, request: StartRequest, stages: StageSink) -> Result<Session> {
-        let spec = self.machine(&request.resources, &stages).await?;
+        let mut spec = self.machine(&request.resources, &stages).await?;
+        let mounted = self.mounted(&spec, &request).await;
         let (options, directory) = (Arc::clone(&self.options), request.directory.clone());
         let disk_mib = request.resources.disk_mib;
-        let disk = blocking(move |cancel| disk::ensure(&options.home, disk_mib, &directory, cancel)).await?;
+        let (disk, mounted) = blocking(move |cancel| {
+            if let Some(template) = mounted
+                && let Ok(disk) = mounted::take_disk(&template, &directory)
+            {
+                return Ok((disk, Some(template)));
+            }
+            Ok((disk::ensure(&options.home, disk_mib, &directory, cancel)?, None))
+        })
+        .await?;
+        // Only together with the disk that came out of it.
+        spec.template = mounted.or(spec.template);
         let job = RunJob {
             id: request.id,
             directory: request.directory,
@@ -203,6 +249,45 @@ fn look(options: &VmEngineOptions, resources: &Resources, cancel: &Cancel) -> Re
     }
     spec.template = Some(directory);
     Ok(Found::Machine(spec))
+}
+
+/// What there is of a template for a box.
+enum Sought {
+    Template(PathBuf),
+    /// It is time to make one.
+    Due(Box<Task>),
+    /// Nothing, and the box does not need one.
+    Nothing,
+}
+
+/// Looks for a template with the root of a box mounted. Only a box without a disk can have one, and only the emulator is slow
+/// enough for it to be worth its space.
+fn seek_mounted(
+    options: &VmEngineOptions,
+    spec: &MachineSpec,
+    request: &StartRequest,
+    cancel: &Cancel,
+) -> Result<Sought> {
+    let home = &options.home;
+    let Some(plain) = &spec.template else { return Ok(Sought::Nothing) };
+    if spec.accelerator != Accelerator::Tcg || request.directory.join(disk::DISK_FILE).exists() {
+        return Ok(Sought::Nothing);
+    }
+    let disk_mib = request.resources.disk_mib;
+    let key = mounted::key(plain, &request.root, disk_mib)?;
+    if let Some(template) = mounted::find(home, &key) {
+        return Ok(Sought::Template(template));
+    }
+    if !mounted::is_due(home, &key)? {
+        return Ok(Sought::Nothing);
+    }
+    let order = mounted::Order { key, root: request.root.clone(), disk_mib };
+    Ok(Sought::Due(Box::new(Task {
+        home: home.root().to_owned(),
+        spec: spec.clone(),
+        qemu_version: qemu::find(home, options.qemu.as_deref(), cancel)?.version,
+        kind: TaskKind::Mounted(order),
+    })))
 }
 
 fn initramfs(options: &VmEngineOptions, kernel: &Kernel, cancel: &Cancel) -> Result<PathBuf> {

@@ -102,4 +102,11 @@ pub enum Memory {
     Recorded(PathBuf),
     /// Copy-on-write over the memory in this template directory; the machine waits to be restored.
     Restored(PathBuf),
+    /// A copy of the memory of a template, which is to become that of another one; the machine waits to be restored.
+    Continued {
+        /// Directory of the template it begins with.
+        template: PathBuf,
+        /// The copy.
+        memory: PathBuf,
+    },
 }

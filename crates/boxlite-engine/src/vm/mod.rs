@@ -1,8 +1,8 @@
 //! Boxes as virtual machines: QEMU's `microvm`, a distribution's kernel, the agent as its PID 1.
 //!
 //! The parts, from the ground up: [`kernel`] fetches and unpacks a guest kernel, [`initramfs`] packs it up with the
-//! agent, [`command`] says how QEMU is called, [`boot`] brings a machine up cold or out of a [`template`], and [`qmp`] talks
-//! to it. [`VmEngine`] puts them together for the library.
+//! agent, [`command`] says how QEMU is called, [`boot`] brings a machine up cold or out of a [`template`], also one with
+//! the root of an image [`mounted`] in it, and [`qmp`] talks to it. [`VmEngine`] puts them together for the library.
 //!
 //! Nothing here starts QEMU by itself: whoever owns a machine hands in a [`Spawn`], which is where the jail is. All that
 //! runs inside a shim is synchronous.
@@ -18,6 +18,7 @@ mod host_report;
 pub mod initramfs;
 pub mod kernel;
 pub mod machine;
+pub mod mounted;
 pub mod process;
 pub mod qemu;
 pub mod qmp;

@@ -164,6 +164,11 @@ impl Qmp {
         }
     }
 
+    /// Forgets the events that came before the last answer, so that none of them is taken for a later one.
+    pub fn forget_events(&mut self) {
+        self.events.clear();
+    }
+
     fn answer(&mut self, command: &str, deadline: Instant) -> Result<Value> {
         loop {
             match self.next_message(deadline, command)? {

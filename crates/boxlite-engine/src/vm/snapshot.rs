@@ -32,6 +32,8 @@ pub fn save(qmp: &mut Qmp, directory: &Path, deadline: Instant) -> Result<()> {
     let file = std::fs::File::create(&path).map_err(|source| Error::io("create", &path, source))?;
     set_capabilities(qmp, deadline)?;
     qmp.pass_file(STATE_NAME, file.as_fd(), deadline)?;
+    // A machine that was restored has told of the end of a migration before.
+    qmp.forget_events();
     qmp.execute("migrate", json!({ "uri": format!("fd:{STATE_NAME}") }), deadline)?;
     wait_migrated(qmp, "saving its state", deadline)?;
     file.sync_all().map_err(|source| Error::io("write", &path, source))

@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
-use boxlite_types::{Home, Result};
+use boxlite_types::{DiskLayout, Home, Result};
 use serde::{Deserialize, Serialize};
 
 use super::boot::ServeImage;
-use super::machine::MachineSpec;
+use super::machine::{DISK_BYTES, MachineSpec};
 use super::process::Spawn;
-use super::{accelerator, template};
+use super::{accelerator, mounted, template};
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,13 +36,25 @@ pub enum TaskKind {
         /// Where it belongs; see [`template::directory`].
         directory: PathBuf,
     },
+    /// Make a template with a root mounted; see [`mounted::make`].
+    Mounted(mounted::Order),
 }
 
 impl Task {
-    /// Does it, starting VMMs with `spawn` and showing them a blank disk with `serve_image`.
+    /// Returns the disk that is to be shown as the image's.
+    pub fn root(&self) -> DiskLayout {
+        match &self.kind {
+            TaskKind::Mounted(order) => order.root.clone(),
+            TaskKind::Probe | TaskKind::Template { .. } => {
+                DiskLayout { size_bytes: DISK_BYTES, extents: Vec::new() }
+            }
+        }
+    }
+
+    /// Does it, starting VMMs with `spawn` and showing them [`Task::root`] with `serve_image`.
     ///
     /// # Errors
-    /// As [`accelerator::probe`] and [`template::make`].
+    /// As [`accelerator::probe`], [`template::make`] and [`mounted::make`].
     pub fn run(&self, spawn: &dyn Spawn, serve_image: ServeImage<'_>) -> Result<()> {
         let home = Home::new(&self.home);
         match &self.kind {
@@ -52,6 +64,9 @@ impl Task {
             }
             TaskKind::Template { directory } => {
                 template::make(directory, &self.spec, &self.qemu_version, spawn, serve_image)
+            }
+            TaskKind::Mounted(order) => {
+                mounted::make(&home, order, &self.spec, &self.qemu_version, spawn, serve_image)
             }
         }
     }

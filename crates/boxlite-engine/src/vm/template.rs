@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use boxlite_types::{Digest, Error, ErrorCode, Home, Result};
+use boxlite_types::{Digest, DiskLayout, Error, ErrorCode, Home, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -24,16 +24,18 @@ use super::boot::{self, ServeImage};
 use super::command;
 use super::durable::{Cancel, FileLock, Workshop};
 use super::machine::{DISK_BYTES, MachineSpec, Memory};
+use super::mounted;
 use super::process::Spawn;
 use super::snapshot::{self, MEMORY_FILE, STATE_FILE};
 
 const META_FILE: &str = "meta.json";
 
 /// Longest time saving the state may take; usual are 16 ms.
-const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Number of templates kept; one takes some 100 MB of disk.
+/// Number of templates kept, plain ones and such with a root mounted; one takes some 100 MB of disk.
 const KEPT: usize = 12;
+const KEPT_MOUNTED: usize = 8;
 
 /// A template not used for this long is removed.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -48,6 +50,9 @@ struct Meta {
     memory_bytes: u64,
     state_bytes: u64,
     state_digest: Digest,
+    /// The image whose root is mounted in it: it goes with that.
+    #[serde(default)]
+    root: Option<DiskLayout>,
 }
 
 /// Returns the directory of the template for a machine, whether or not it is there.
@@ -73,8 +78,7 @@ pub fn directory(home: &Home, spec: &MachineSpec, qemu_version: &str) -> Result<
 /// Returns whether the template in `directory` is whole, and notes its use.
 pub fn is_ready(directory: &Path) -> bool {
     let meta_path = directory.join(META_FILE);
-    let meta: Option<Meta> = fs::read(&meta_path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let Some(meta) = meta else { return false };
+    let Some(meta) = read_meta(directory) else { return false };
     let length = |name| fs::metadata(directory.join(name)).map(|file| file.len()).ok();
     let whole = length(MEMORY_FILE) == Some(meta.memory_bytes)
         && length(STATE_FILE) == Some(meta.state_bytes)
@@ -127,20 +131,7 @@ pub fn make(
     }
     drop(boot::restore(&spec, workshop.path(), &disk, spawn, serve_image)?);
     fs::remove_file(&disk).map_err(|source| Error::io("remove", &disk, source))?;
-    let state = workshop.path().join(STATE_FILE);
-    let length = |path: &Path| {
-        fs::metadata(path).map(|file| file.len()).map_err(|source| Error::io("read", path, source))
-    };
-    let meta = Meta {
-        qemu_version: qemu_version.to_owned(),
-        memory_bytes: length(&memory)?,
-        state_bytes: length(&state)?,
-        state_digest: state_digest(workshop.path()).map_err(|source| Error::io("read", &state, source))?,
-        spec,
-    };
-    let meta_path = workshop.path().join(META_FILE);
-    fs::write(&meta_path, serde_json::to_vec_pretty(&meta).expect("plain data becomes JSON"))
-        .map_err(|source| Error::io("write", &meta_path, source))?;
+    describe(workshop.path(), &spec, qemu_version, None)?;
     workshop.publish(directory)?;
     let _ = fs::remove_dir(workplace);
     prune(root, directory);
@@ -156,8 +147,33 @@ fn state_digest(directory: &Path) -> std::io::Result<Digest> {
     Ok(Digest::from_bytes(Sha256::digest(fs::read(directory.join(STATE_FILE))?).into()))
 }
 
-/// Removes templates that are out of use. Machines that were restored from one go on: they have its memory open.
-fn prune(root: &Path, made: &Path) {
+/// Writes down what the template in a directory is, which makes it one.
+pub(super) fn describe(
+    directory: &Path,
+    spec: &MachineSpec,
+    qemu_version: &str,
+    root: Option<&DiskLayout>,
+) -> Result<()> {
+    let length = |name: &str| {
+        let path = directory.join(name);
+        fs::metadata(&path).map(|file| file.len()).map_err(|source| Error::io("read", &path, source))
+    };
+    let meta = Meta {
+        spec: spec.clone(),
+        qemu_version: qemu_version.to_owned(),
+        memory_bytes: length(MEMORY_FILE)?,
+        state_bytes: length(STATE_FILE)?,
+        state_digest: state_digest(directory).map_err(|source| Error::io("read", directory, source))?,
+        root: root.cloned(),
+    };
+    let path = directory.join(META_FILE);
+    fs::write(&path, serde_json::to_vec_pretty(&meta).expect("plain data becomes JSON"))
+        .map_err(|source| Error::io("write", &path, source))
+}
+
+/// Removes templates that are out of use, those first that were not used for longest. Machines that were restored from one go
+/// on: they have its memory open.
+pub(super) fn prune(root: &Path, made: &Path) {
     let mut others: Vec<(SystemTime, PathBuf)> = Vec::new();
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -169,13 +185,49 @@ fn prune(root: &Path, made: &Path) {
         others.push((used.unwrap_or(SystemTime::UNIX_EPOCH), path));
     }
     others.sort_by(|a, b| b.cmp(a));
-    for (index, (used, path)) in others.iter().enumerate() {
-        if index + 1 >= KEPT || used.elapsed().is_ok_and(|age| age > UNUSED) {
-            condemn(path);
-            let _ = fs::remove_dir_all(path);
-            let _ = fs::remove_file(path.with_extension("lock"));
+    let (mut plain, mut mounted) = (KEPT, KEPT_MOUNTED);
+    *(if mounted::is_mounted(made) { &mut mounted } else { &mut plain }) -= 1;
+    for (used, path) in others {
+        let places = if mounted::is_mounted(&path) { &mut mounted } else { &mut plain };
+        if *places == 0 || used.elapsed().is_ok_and(|age| age > UNUSED) {
+            remove(&path);
+        } else {
+            *places -= 1;
         }
     }
+    sweep_notes(root);
+}
+
+/// Removes the notes of templates that nobody has wanted for long.
+fn sweep_notes(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|file| file.modified());
+        let is_old = modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > UNUSED));
+        if mounted::is_note(&entry.path()) && is_old {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Removes the templates of images that are gone.
+pub fn forget_images(home: &Home) {
+    for entry in fs::read_dir(home.templates()).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let root = read_meta(&path).and_then(|meta| meta.root);
+        if root.is_some_and(|root| root.extents.iter().any(|extent| !extent.path.exists())) {
+            remove(&path);
+        }
+    }
+}
+
+fn remove(template: &Path) {
+    condemn(template);
+    let _ = fs::remove_dir_all(template);
+    let _ = fs::remove_file(template.with_extension("lock"));
+}
+
+fn read_meta(directory: &Path) -> Option<Meta> {
+    serde_json::from_slice(&fs::read(directory.join(META_FILE)).ok()?).ok()
 }
 
 #[cfg(test)]

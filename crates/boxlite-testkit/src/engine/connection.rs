@@ -130,7 +130,7 @@ impl Client {
                 };
                 self.answer(stream, Ok(Answer::Metrics(metrics)));
             }
-            AgentRequest::Setup(_) | AgentRequest::Shutdown { .. } => {
+            AgentRequest::Mount(_) | AgentRequest::Setup(_) | AgentRequest::Shutdown { .. } => {
                 self.refuse(stream, ErrorCode::InvalidState, "only the supervisor asks that");
             }
         }

@@ -137,7 +137,7 @@ impl Mux {
             }
             AgentRequest::Exec(exec) if exec.detach => Purpose::Detached,
             AgentRequest::Exec(_) => Purpose::Exec,
-            AgentRequest::Setup(_) | AgentRequest::Shutdown { .. } => {
+            AgentRequest::Mount(_) | AgentRequest::Setup(_) | AgentRequest::Shutdown { .. } => {
                 self.refuse(
                     id,
                     frame.stream,

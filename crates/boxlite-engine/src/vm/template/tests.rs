@@ -44,6 +44,7 @@ fn template(root: &Path, name: &str, age: Duration) -> PathBuf {
         memory_bytes: 4096,
         state_bytes: 5,
         state_digest: state_digest(&directory).unwrap(),
+        root: None,
     };
     fs::write(directory.join(META_FILE), serde_json::to_vec(&meta).unwrap()).unwrap();
     File::open(directory.join(META_FILE)).unwrap().set_modified(SystemTime::now() - age).unwrap();
@@ -97,4 +98,48 @@ fn a_use_is_noted() {
     assert!(is_ready(&directory));
     let modified = fs::metadata(directory.join(META_FILE)).unwrap().modified().unwrap();
     assert!(modified.elapsed().unwrap() < TOUCH_INTERVAL);
+}
+
+#[test]
+fn templates_with_a_root_have_places_of_their_own_and_go_with_their_image() {
+    let root = tempfile::tempdir().unwrap();
+    let home = Home::new(root.path());
+    let templates = home.templates();
+    let plain = template(&templates, "plain", Duration::from_secs(10_000));
+    for number in 0..KEPT_MOUNTED as u64 + 3 {
+        template(&templates, &format!("key-{number}.unique"), Duration::from_secs(number));
+    }
+    let notes = ["old.seen", "new.seen"].map(|name| templates.join(name));
+    notes.iter().for_each(|note| fs::write(note, b"").unwrap());
+    let long_ago = SystemTime::now() - UNUSED * 2;
+    File::options().write(true).open(&notes[0]).unwrap().set_modified(long_ago).unwrap();
+    prune(&templates, &templates.join("key-0.unique"));
+    assert_eq!(notes.each_ref().map(|note| note.exists()), [false, true]);
+    assert!(plain.exists(), "those with a root do not push it out");
+    let left = |number: usize| templates.join(format!("key-{number}.unique")).exists();
+    assert_eq!((left(0), left(KEPT_MOUNTED - 1), left(KEPT_MOUNTED)), (true, true, false));
+
+    let image = root.path().join("image");
+    fs::write(&image, b"root").unwrap();
+    let extent =
+        boxlite_types::DiskExtent { path: image.clone(), file_offset: 0, disk_offset: 0, length: 4096 };
+    let layout = DiskLayout { size_bytes: 4096, extents: vec![extent] };
+    describe(&templates.join("key-1.unique"), &MachineSpec::example(), "7.2.0", Some(&layout)).unwrap();
+    forget_images(&home);
+    assert!(left(1));
+    fs::remove_file(&image).unwrap();
+    forget_images(&home);
+    assert!(!left(1) && left(2) && plain.exists());
+}
+
+#[test]
+fn an_image_gets_a_template_when_it_is_started_again() {
+    let root = tempfile::tempdir().unwrap();
+    let home = Home::new(root.path());
+    fs::create_dir_all(home.templates()).unwrap();
+    let due = || mounted::is_due(&home, "key").unwrap();
+    assert_eq!([due(), due(), due()], [false, true, true]);
+    mounted::give_up(&home, "key", &Error::new(ErrorCode::Engine, "no"));
+    assert!(!due());
+    assert!(!mounted::is_due(&home, "other").unwrap());
 }
