@@ -29,7 +29,7 @@
  * BOXLITE_INVALID_ARGUMENT, and freeing NULL does nothing. A handle may be freed while another thread uses it: that call
  * ends as it would have, the next one is refused.
  *
- * OWNERSHIP. Who gets a handle frees it, with the function its type names; only the image handle belongs to its runtime.
+ * OWNERSHIP. Who gets a handle frees it, with the function its type names; only the image handle is one for all who ask.
  * Freeing in any order is fine. Text that a call returns belongs to the handle it was read from, and lives until that is
  * freed; so do the texts in a struct. There is no text to free.
  *
@@ -369,7 +369,7 @@ typedef struct boxlite_exec_options boxlite_exec_options;
 typedef struct boxlite_execution boxlite_execution;
 
 /**
- * The images of a runtime. Belongs to the runtime; may be closed with `boxlite_images_free`.
+ * The images of a runtime. One for all who ask the runtime; freed with `boxlite_images_free`, which need not be.
  */
 typedef struct boxlite_images boxlite_images;
 
@@ -1544,7 +1544,7 @@ boxlite_status boxlite_images_export_erofs(boxlite_images *images,
                                            boxlite_error **error);
 
 /**
- * Closes the image handle, for everybody who holds it; the images stay. See `boxlite_runtime_images`.
+ * Frees the image handle, for everybody who holds it; the images stay. See `boxlite_runtime_images`.
  */
 boxlite_status boxlite_images_free(boxlite_images *images);
 
@@ -1862,9 +1862,8 @@ boxlite_status boxlite_runtime_open(const boxlite_runtime_options *options,
                                     boxlite_error **error);
 
 /**
- * Returns the handle of the images: the same value at every call, without any work. It is the runtime's: there is no need
- * to free it. It may be freed, which closes it for everybody: it answers `BOXLITE_INVALID_STATE` then, until the runtime
- * is freed or asked for its images again, which makes a new one.
+ * Returns the handle of the images: the same value at every call, without any work. There is one for each runtime, and no
+ * need to free it. Freeing it makes it stale for everybody who holds it; the next call makes a new one.
  */
 boxlite_status boxlite_runtime_images(boxlite_runtime *runtime,
                                       boxlite_images **images,
@@ -2138,7 +2137,11 @@ const char *boxlite_build_id(void);
  */
 
 /** `boxlite_box_copy_in`, waited for. */
-static inline boxlite_status boxlite_box_copy_in_sync(boxlite_box *box, const char *host, const char *inside, const boxlite_copy_options *options, boxlite_error **error)
+static inline boxlite_status boxlite_box_copy_in_sync(boxlite_box *box,
+                                                      const char *host,
+                                                      const char *inside,
+                                                      const boxlite_copy_options *options,
+                                                      boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_copy_in(box, host, inside, options, &operation, error);
@@ -2148,7 +2151,11 @@ static inline boxlite_status boxlite_box_copy_in_sync(boxlite_box *box, const ch
 }
 
 /** `boxlite_box_copy_out`, waited for. */
-static inline boxlite_status boxlite_box_copy_out_sync(boxlite_box *box, const char *inside, const char *host, const boxlite_copy_options *options, boxlite_error **error)
+static inline boxlite_status boxlite_box_copy_out_sync(boxlite_box *box,
+                                                       const char *inside,
+                                                       const char *host,
+                                                       const boxlite_copy_options *options,
+                                                       boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_copy_out(box, inside, host, options, &operation, error);
@@ -2158,7 +2165,11 @@ static inline boxlite_status boxlite_box_copy_out_sync(boxlite_box *box, const c
 }
 
 /** `boxlite_box_get_archive`, waited for. */
-static inline boxlite_status boxlite_box_get_archive_sync(boxlite_box *box, const char *path, const boxlite_copy_options *options, boxlite_reader **reader, boxlite_error **error)
+static inline boxlite_status boxlite_box_get_archive_sync(boxlite_box *box,
+                                                          const char *path,
+                                                          const boxlite_copy_options *options,
+                                                          boxlite_reader **reader,
+                                                          boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_get_archive(box, path, options, &operation, error);
@@ -2169,7 +2180,11 @@ static inline boxlite_status boxlite_box_get_archive_sync(boxlite_box *box, cons
 }
 
 /** `boxlite_box_stat`, waited for. */
-static inline boxlite_status boxlite_box_stat_sync(boxlite_box *box, const char *path, bool follow_symlinks, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_box_stat_sync(boxlite_box *box,
+                                                   const char *path,
+                                                   bool follow_symlinks,
+                                                   boxlite_result **result,
+                                                   boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_stat(box, path, follow_symlinks, &operation, error);
@@ -2180,7 +2195,9 @@ static inline boxlite_status boxlite_box_stat_sync(boxlite_box *box, const char 
 }
 
 /** `boxlite_box_inspect`, waited for. */
-static inline boxlite_status boxlite_box_inspect_sync(boxlite_box *box, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_box_inspect_sync(boxlite_box *box,
+                                                      boxlite_result **result,
+                                                      boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_inspect(box, &operation, error);
@@ -2191,7 +2208,8 @@ static inline boxlite_status boxlite_box_inspect_sync(boxlite_box *box, boxlite_
 }
 
 /** `boxlite_box_start`, waited for. */
-static inline boxlite_status boxlite_box_start_sync(boxlite_box *box, boxlite_error **error)
+static inline boxlite_status boxlite_box_start_sync(boxlite_box *box,
+                                                    boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_start(box, &operation, error);
@@ -2201,7 +2219,9 @@ static inline boxlite_status boxlite_box_start_sync(boxlite_box *box, boxlite_er
 }
 
 /** `boxlite_box_start_attached`, waited for. */
-static inline boxlite_status boxlite_box_start_attached_sync(boxlite_box *box, boxlite_execution **execution, boxlite_error **error)
+static inline boxlite_status boxlite_box_start_attached_sync(boxlite_box *box,
+                                                             boxlite_execution **execution,
+                                                             boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_start_attached(box, &operation, error);
@@ -2212,7 +2232,9 @@ static inline boxlite_status boxlite_box_start_attached_sync(boxlite_box *box, b
 }
 
 /** `boxlite_box_attach`, waited for. */
-static inline boxlite_status boxlite_box_attach_sync(boxlite_box *box, boxlite_execution **execution, boxlite_error **error)
+static inline boxlite_status boxlite_box_attach_sync(boxlite_box *box,
+                                                     boxlite_execution **execution,
+                                                     boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_attach(box, &operation, error);
@@ -2223,7 +2245,12 @@ static inline boxlite_status boxlite_box_attach_sync(boxlite_box *box, boxlite_e
 }
 
 /** `boxlite_box_exec`, waited for. */
-static inline boxlite_status boxlite_box_exec_sync(boxlite_box *box, const char *const *arguments, size_t count, const boxlite_exec_options *options, boxlite_execution **execution, boxlite_error **error)
+static inline boxlite_status boxlite_box_exec_sync(boxlite_box *box,
+                                                   const char *const *arguments,
+                                                   size_t count,
+                                                   const boxlite_exec_options *options,
+                                                   boxlite_execution **execution,
+                                                   boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_exec(box, arguments, count, options, &operation, error);
@@ -2234,7 +2261,9 @@ static inline boxlite_status boxlite_box_exec_sync(boxlite_box *box, const char 
 }
 
 /** `boxlite_box_restart`, waited for. */
-static inline boxlite_status boxlite_box_restart_sync(boxlite_box *box, uint64_t timeout_ms, boxlite_error **error)
+static inline boxlite_status boxlite_box_restart_sync(boxlite_box *box,
+                                                      uint64_t timeout_ms,
+                                                      boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_restart(box, timeout_ms, &operation, error);
@@ -2244,7 +2273,9 @@ static inline boxlite_status boxlite_box_restart_sync(boxlite_box *box, uint64_t
 }
 
 /** `boxlite_box_stop`, waited for. */
-static inline boxlite_status boxlite_box_stop_sync(boxlite_box *box, uint64_t timeout_ms, boxlite_error **error)
+static inline boxlite_status boxlite_box_stop_sync(boxlite_box *box,
+                                                   uint64_t timeout_ms,
+                                                   boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_stop(box, timeout_ms, &operation, error);
@@ -2254,7 +2285,8 @@ static inline boxlite_status boxlite_box_stop_sync(boxlite_box *box, uint64_t ti
 }
 
 /** `boxlite_box_kill`, waited for. */
-static inline boxlite_status boxlite_box_kill_sync(boxlite_box *box, boxlite_error **error)
+static inline boxlite_status boxlite_box_kill_sync(boxlite_box *box,
+                                                   boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_kill(box, &operation, error);
@@ -2264,7 +2296,9 @@ static inline boxlite_status boxlite_box_kill_sync(boxlite_box *box, boxlite_err
 }
 
 /** `boxlite_box_signal`, waited for. */
-static inline boxlite_status boxlite_box_signal_sync(boxlite_box *box, int32_t signal, boxlite_error **error)
+static inline boxlite_status boxlite_box_signal_sync(boxlite_box *box,
+                                                     int32_t signal,
+                                                     boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_signal(box, signal, &operation, error);
@@ -2274,7 +2308,9 @@ static inline boxlite_status boxlite_box_signal_sync(boxlite_box *box, int32_t s
 }
 
 /** `boxlite_box_wait`, waited for. */
-static inline boxlite_status boxlite_box_wait_sync(boxlite_box *box, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_box_wait_sync(boxlite_box *box,
+                                                   boxlite_result **result,
+                                                   boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_wait(box, &operation, error);
@@ -2285,7 +2321,9 @@ static inline boxlite_status boxlite_box_wait_sync(boxlite_box *box, boxlite_res
 }
 
 /** `boxlite_box_remove`, waited for. */
-static inline boxlite_status boxlite_box_remove_sync(boxlite_box *box, bool force, boxlite_error **error)
+static inline boxlite_status boxlite_box_remove_sync(boxlite_box *box,
+                                                     bool force,
+                                                     boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_remove(box, force, &operation, error);
@@ -2295,7 +2333,8 @@ static inline boxlite_status boxlite_box_remove_sync(boxlite_box *box, bool forc
 }
 
 /** `boxlite_box_detach`, waited for. */
-static inline boxlite_status boxlite_box_detach_sync(boxlite_box *box, boxlite_error **error)
+static inline boxlite_status boxlite_box_detach_sync(boxlite_box *box,
+                                                     boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_detach(box, &operation, error);
@@ -2305,7 +2344,9 @@ static inline boxlite_status boxlite_box_detach_sync(boxlite_box *box, boxlite_e
 }
 
 /** `boxlite_box_metrics`, waited for. */
-static inline boxlite_status boxlite_box_metrics_sync(boxlite_box *box, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_box_metrics_sync(boxlite_box *box,
+                                                      boxlite_result **result,
+                                                      boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_metrics(box, &operation, error);
@@ -2316,7 +2357,11 @@ static inline boxlite_status boxlite_box_metrics_sync(boxlite_box *box, boxlite_
 }
 
 /** `boxlite_box_logs`, waited for. */
-static inline boxlite_status boxlite_box_logs_sync(boxlite_box *box, int64_t tail, bool follow, boxlite_logs **logs, boxlite_error **error)
+static inline boxlite_status boxlite_box_logs_sync(boxlite_box *box,
+                                                   int64_t tail,
+                                                   bool follow,
+                                                   boxlite_logs **logs,
+                                                   boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_box_logs(box, tail, follow, &operation, error);
@@ -2327,7 +2372,9 @@ static inline boxlite_status boxlite_box_logs_sync(boxlite_box *box, int64_t tai
 }
 
 /** `boxlite_execution_wait`, waited for. */
-static inline boxlite_status boxlite_execution_wait_sync(boxlite_execution *execution, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_execution_wait_sync(boxlite_execution *execution,
+                                                         boxlite_result **result,
+                                                         boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_execution_wait(execution, &operation, error);
@@ -2338,7 +2385,9 @@ static inline boxlite_status boxlite_execution_wait_sync(boxlite_execution *exec
 }
 
 /** `boxlite_execution_output`, waited for. */
-static inline boxlite_status boxlite_execution_output_sync(boxlite_execution *execution, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_execution_output_sync(boxlite_execution *execution,
+                                                           boxlite_result **result,
+                                                           boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_execution_output(execution, &operation, error);
@@ -2349,7 +2398,9 @@ static inline boxlite_status boxlite_execution_output_sync(boxlite_execution *ex
 }
 
 /** `boxlite_execution_signal`, waited for. */
-static inline boxlite_status boxlite_execution_signal_sync(boxlite_execution *execution, int32_t signal, boxlite_error **error)
+static inline boxlite_status boxlite_execution_signal_sync(boxlite_execution *execution,
+                                                           int32_t signal,
+                                                           boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_execution_signal(execution, signal, &operation, error);
@@ -2359,7 +2410,8 @@ static inline boxlite_status boxlite_execution_signal_sync(boxlite_execution *ex
 }
 
 /** `boxlite_execution_kill`, waited for. */
-static inline boxlite_status boxlite_execution_kill_sync(boxlite_execution *execution, boxlite_error **error)
+static inline boxlite_status boxlite_execution_kill_sync(boxlite_execution *execution,
+                                                         boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_execution_kill(execution, &operation, error);
@@ -2369,7 +2421,10 @@ static inline boxlite_status boxlite_execution_kill_sync(boxlite_execution *exec
 }
 
 /** `boxlite_execution_resize`, waited for. */
-static inline boxlite_status boxlite_execution_resize_sync(boxlite_execution *execution, uint16_t rows, uint16_t columns, boxlite_error **error)
+static inline boxlite_status boxlite_execution_resize_sync(boxlite_execution *execution,
+                                                           uint16_t rows,
+                                                           uint16_t columns,
+                                                           boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_execution_resize(execution, rows, columns, &operation, error);
@@ -2379,7 +2434,11 @@ static inline boxlite_status boxlite_execution_resize_sync(boxlite_execution *ex
 }
 
 /** `boxlite_images_pull`, waited for. */
-static inline boxlite_status boxlite_images_pull_sync(boxlite_images *images, const char *reference, const boxlite_pull_options *options, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_pull_sync(boxlite_images *images,
+                                                      const char *reference,
+                                                      const boxlite_pull_options *options,
+                                                      boxlite_result **result,
+                                                      boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_pull(images, reference, options, &operation, error);
@@ -2390,7 +2449,9 @@ static inline boxlite_status boxlite_images_pull_sync(boxlite_images *images, co
 }
 
 /** `boxlite_images_list`, waited for. */
-static inline boxlite_status boxlite_images_list_sync(boxlite_images *images, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_list_sync(boxlite_images *images,
+                                                      boxlite_result **result,
+                                                      boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_list(images, &operation, error);
@@ -2401,7 +2462,11 @@ static inline boxlite_status boxlite_images_list_sync(boxlite_images *images, bo
 }
 
 /** `boxlite_images_get`, waited for. */
-static inline boxlite_status boxlite_images_get_sync(boxlite_images *images, const char *reference, const char *platform, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_get_sync(boxlite_images *images,
+                                                     const char *reference,
+                                                     const char *platform,
+                                                     boxlite_result **result,
+                                                     boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_get(images, reference, platform, &operation, error);
@@ -2412,7 +2477,11 @@ static inline boxlite_status boxlite_images_get_sync(boxlite_images *images, con
 }
 
 /** `boxlite_images_inspect`, waited for. */
-static inline boxlite_status boxlite_images_inspect_sync(boxlite_images *images, const char *reference, const char *platform, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_inspect_sync(boxlite_images *images,
+                                                         const char *reference,
+                                                         const char *platform,
+                                                         boxlite_result **result,
+                                                         boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_inspect(images, reference, platform, &operation, error);
@@ -2423,7 +2492,11 @@ static inline boxlite_status boxlite_images_inspect_sync(boxlite_images *images,
 }
 
 /** `boxlite_images_tag`, waited for. */
-static inline boxlite_status boxlite_images_tag_sync(boxlite_images *images, const char *reference, const char *name, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_tag_sync(boxlite_images *images,
+                                                     const char *reference,
+                                                     const char *name,
+                                                     boxlite_result **result,
+                                                     boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_tag(images, reference, name, &operation, error);
@@ -2434,7 +2507,11 @@ static inline boxlite_status boxlite_images_tag_sync(boxlite_images *images, con
 }
 
 /** `boxlite_images_remove`, waited for. */
-static inline boxlite_status boxlite_images_remove_sync(boxlite_images *images, const char *reference, bool force, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_images_remove_sync(boxlite_images *images,
+                                                        const char *reference,
+                                                        bool force,
+                                                        boxlite_result **result,
+                                                        boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_remove(images, reference, force, &operation, error);
@@ -2445,7 +2522,11 @@ static inline boxlite_status boxlite_images_remove_sync(boxlite_images *images, 
 }
 
 /** `boxlite_images_export_erofs`, waited for. */
-static inline boxlite_status boxlite_images_export_erofs_sync(boxlite_images *images, const char *reference, const char *platform, const char *file, boxlite_error **error)
+static inline boxlite_status boxlite_images_export_erofs_sync(boxlite_images *images,
+                                                              const char *reference,
+                                                              const char *platform,
+                                                              const char *file,
+                                                              boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_images_export_erofs(images, reference, platform, file, &operation, error);
@@ -2455,7 +2536,9 @@ static inline boxlite_status boxlite_images_export_erofs_sync(boxlite_images *im
 }
 
 /** `boxlite_operation_next_events`, waited for. */
-static inline boxlite_status boxlite_operation_next_events_sync(boxlite_operation *of, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_operation_next_events_sync(boxlite_operation *of,
+                                                                boxlite_result **result,
+                                                                boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_operation_next_events(of, &operation, error);
@@ -2466,7 +2549,11 @@ static inline boxlite_status boxlite_operation_next_events_sync(boxlite_operatio
 }
 
 /** `boxlite_runtime_create`, waited for. */
-static inline boxlite_status boxlite_runtime_create_sync(boxlite_runtime *runtime, const char *image, const boxlite_box_options *options, boxlite_box **box, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_create_sync(boxlite_runtime *runtime,
+                                                         const char *image,
+                                                         const boxlite_box_options *options,
+                                                         boxlite_box **box,
+                                                         boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_create(runtime, image, options, &operation, error);
@@ -2477,7 +2564,10 @@ static inline boxlite_status boxlite_runtime_create_sync(boxlite_runtime *runtim
 }
 
 /** `boxlite_runtime_get`, waited for. */
-static inline boxlite_status boxlite_runtime_get_sync(boxlite_runtime *runtime, const char *name, boxlite_box **box, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_get_sync(boxlite_runtime *runtime,
+                                                      const char *name,
+                                                      boxlite_box **box,
+                                                      boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_get(runtime, name, &operation, error);
@@ -2488,7 +2578,9 @@ static inline boxlite_status boxlite_runtime_get_sync(boxlite_runtime *runtime, 
 }
 
 /** `boxlite_runtime_list`, waited for. */
-static inline boxlite_status boxlite_runtime_list_sync(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_list_sync(boxlite_runtime *runtime,
+                                                       boxlite_result **result,
+                                                       boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_list(runtime, &operation, error);
@@ -2499,7 +2591,10 @@ static inline boxlite_status boxlite_runtime_list_sync(boxlite_runtime *runtime,
 }
 
 /** `boxlite_runtime_remove`, waited for. */
-static inline boxlite_status boxlite_runtime_remove_sync(boxlite_runtime *runtime, const char *name, bool force, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_remove_sync(boxlite_runtime *runtime,
+                                                         const char *name,
+                                                         bool force,
+                                                         boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_remove(runtime, name, force, &operation, error);
@@ -2509,7 +2604,9 @@ static inline boxlite_status boxlite_runtime_remove_sync(boxlite_runtime *runtim
 }
 
 /** `boxlite_runtime_open`, waited for. */
-static inline boxlite_status boxlite_runtime_open_sync(const boxlite_runtime_options *options, boxlite_runtime **runtime, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_open_sync(const boxlite_runtime_options *options,
+                                                       boxlite_runtime **runtime,
+                                                       boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_open(options, &operation, error);
@@ -2520,7 +2617,9 @@ static inline boxlite_status boxlite_runtime_open_sync(const boxlite_runtime_opt
 }
 
 /** `boxlite_runtime_metrics`, waited for. */
-static inline boxlite_status boxlite_runtime_metrics_sync(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_metrics_sync(boxlite_runtime *runtime,
+                                                          boxlite_result **result,
+                                                          boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_metrics(runtime, &operation, error);
@@ -2531,7 +2630,9 @@ static inline boxlite_status boxlite_runtime_metrics_sync(boxlite_runtime *runti
 }
 
 /** `boxlite_runtime_usage`, waited for. */
-static inline boxlite_status boxlite_runtime_usage_sync(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_usage_sync(boxlite_runtime *runtime,
+                                                        boxlite_result **result,
+                                                        boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_usage(runtime, &operation, error);
@@ -2542,7 +2643,10 @@ static inline boxlite_status boxlite_runtime_usage_sync(boxlite_runtime *runtime
 }
 
 /** `boxlite_runtime_check`, waited for. */
-static inline boxlite_status boxlite_runtime_check_sync(boxlite_runtime *runtime, bool repair, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_check_sync(boxlite_runtime *runtime,
+                                                        bool repair,
+                                                        boxlite_result **result,
+                                                        boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_check(runtime, repair, &operation, error);
@@ -2553,7 +2657,9 @@ static inline boxlite_status boxlite_runtime_check_sync(boxlite_runtime *runtime
 }
 
 /** `boxlite_runtime_doctor`, waited for. */
-static inline boxlite_status boxlite_runtime_doctor_sync(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_doctor_sync(boxlite_runtime *runtime,
+                                                         boxlite_result **result,
+                                                         boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_doctor(runtime, &operation, error);
@@ -2564,7 +2670,9 @@ static inline boxlite_status boxlite_runtime_doctor_sync(boxlite_runtime *runtim
 }
 
 /** `boxlite_runtime_shutdown`, waited for. */
-static inline boxlite_status boxlite_runtime_shutdown_sync(boxlite_runtime *runtime, uint64_t timeout_ms, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_shutdown_sync(boxlite_runtime *runtime,
+                                                           uint64_t timeout_ms,
+                                                           boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_shutdown(runtime, timeout_ms, &operation, error);
@@ -2574,7 +2682,9 @@ static inline boxlite_status boxlite_runtime_shutdown_sync(boxlite_runtime *runt
 }
 
 /** `boxlite_runtime_prepare`, waited for. */
-static inline boxlite_status boxlite_runtime_prepare_sync(boxlite_runtime *runtime, const boxlite_box_options *options, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_prepare_sync(boxlite_runtime *runtime,
+                                                          const boxlite_box_options *options,
+                                                          boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_prepare(runtime, options, &operation, error);
@@ -2584,7 +2694,9 @@ static inline boxlite_status boxlite_runtime_prepare_sync(boxlite_runtime *runti
 }
 
 /** `boxlite_runtime_kernels`, waited for. */
-static inline boxlite_status boxlite_runtime_kernels_sync(boxlite_runtime *runtime, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_kernels_sync(boxlite_runtime *runtime,
+                                                          boxlite_result **result,
+                                                          boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_kernels(runtime, &operation, error);
@@ -2595,7 +2707,11 @@ static inline boxlite_status boxlite_runtime_kernels_sync(boxlite_runtime *runti
 }
 
 /** `boxlite_runtime_install_kernel`, waited for. */
-static inline boxlite_status boxlite_runtime_install_kernel_sync(boxlite_runtime *runtime, const char *file, const char *modules, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_runtime_install_kernel_sync(boxlite_runtime *runtime,
+                                                                 const char *file,
+                                                                 const char *modules,
+                                                                 boxlite_result **result,
+                                                                 boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_runtime_install_kernel(runtime, file, modules, &operation, error);
@@ -2606,7 +2722,9 @@ static inline boxlite_status boxlite_runtime_install_kernel_sync(boxlite_runtime
 }
 
 /** `boxlite_events_next`, waited for. */
-static inline boxlite_status boxlite_events_next_sync(boxlite_events *events, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_events_next_sync(boxlite_events *events,
+                                                      boxlite_result **result,
+                                                      boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_events_next(events, &operation, error);
@@ -2617,7 +2735,9 @@ static inline boxlite_status boxlite_events_next_sync(boxlite_events *events, bo
 }
 
 /** `boxlite_logs_next`, waited for. */
-static inline boxlite_status boxlite_logs_next_sync(boxlite_logs *logs, boxlite_result **result, boxlite_error **error)
+static inline boxlite_status boxlite_logs_next_sync(boxlite_logs *logs,
+                                                    boxlite_result **result,
+                                                    boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_logs_next(logs, &operation, error);
@@ -2628,7 +2748,8 @@ static inline boxlite_status boxlite_logs_next_sync(boxlite_logs *logs, boxlite_
 }
 
 /** `boxlite_reader_ready`, waited for. */
-static inline boxlite_status boxlite_reader_ready_sync(boxlite_reader *reader, boxlite_error **error)
+static inline boxlite_status boxlite_reader_ready_sync(boxlite_reader *reader,
+                                                       boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_reader_ready(reader, &operation, error);
@@ -2638,7 +2759,10 @@ static inline boxlite_status boxlite_reader_ready_sync(boxlite_reader *reader, b
 }
 
 /** `boxlite_writer_write`, waited for. */
-static inline boxlite_status boxlite_writer_write_sync(boxlite_writer *writer, const uint8_t *bytes, size_t length, boxlite_error **error)
+static inline boxlite_status boxlite_writer_write_sync(boxlite_writer *writer,
+                                                       const uint8_t *bytes,
+                                                       size_t length,
+                                                       boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_writer_write(writer, bytes, length, &operation, error);
@@ -2648,7 +2772,8 @@ static inline boxlite_status boxlite_writer_write_sync(boxlite_writer *writer, c
 }
 
 /** `boxlite_writer_close`, waited for. */
-static inline boxlite_status boxlite_writer_close_sync(boxlite_writer *writer, boxlite_error **error)
+static inline boxlite_status boxlite_writer_close_sync(boxlite_writer *writer,
+                                                       boxlite_error **error)
 {
     boxlite_operation *operation = NULL;
     boxlite_status status = boxlite_writer_close(writer, &operation, error);

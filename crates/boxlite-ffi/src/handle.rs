@@ -50,7 +50,8 @@ pub(crate) trait Ownership {}
 /// Each handle has one owner, who frees it with [`free`].
 pub(crate) enum Owned {}
 
-/// One handle for all who ask for it, remembered by what made it: it is closed rather than freed.
+/// One handle for all who ask for it, remembered by what made it, which has to ask whether it is still there before it
+/// gives it out again. It is freed, for all of them, with [`free_shared`].
 pub(crate) enum Shared {}
 
 impl Ownership for Owned {}
@@ -88,8 +89,19 @@ pub(crate) fn free<H: Handle<Ownership = Owned>>(handle: *const H) -> Result<Opt
     remove(handle).map(Some)
 }
 
+/// Frees a handle that several hold. NULL is nothing to free.
+///
+/// # Errors
+/// `InvalidHandle`; `ForkedProcess`.
+pub(crate) fn free_shared<H: Handle<Ownership = Shared>>(handle: *const H) -> Result<Option<Arc<H::Object>>> {
+    if handle.is_null() {
+        return Ok(None);
+    }
+    remove(handle).map(Some)
+}
+
 /// Makes a handle stale.
-pub(crate) fn remove<H: Handle>(handle: *const H) -> Result<Arc<H::Object>> {
+fn remove<H: Handle>(handle: *const H) -> Result<Arc<H::Object>> {
     let removed = Process::current().table.remove(H::KIND as u8, Token(handle.addr()));
     Ok(removed.map_err(missing::<H>)?.downcast().expect("the kind decides the type"))
 }

@@ -89,31 +89,38 @@ fn twin(prototype: &Prototype<'_>) -> Result<String> {
         let rest = &comment[start + word.len()..];
         &rest[..rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())]
     });
-    let (taken, parameter) = match takes.next() {
-        None => (String::new(), String::new()),
+    let (taken, taken_as) = match takes.next() {
+        None => (String::new(), None),
         Some(noun) => {
-            let typed = format!("boxlite_{noun} **{noun}, ");
+            let typed = format!("boxlite_{noun} **{noun}");
             let parameter_names: Vec<&str> = names.split(", ").collect();
             if parameter_names.contains(&noun) {
                 bail!("`{name}_sync` would have two parameters `{noun}`");
             }
             let take = format!("boxlite_operation_take_{noun}(operation, {noun}, error)");
-            (format!("    if (status == BOXLITE_OK) status = {take};\n"), typed)
+            (format!("    if (status == BOXLITE_OK) status = {take};\n"), Some(typed))
         }
     };
     if takes.next().is_some() {
         bail!("the comment of `{name}` names two functions that take");
     }
+    let head = format!("static inline boxlite_status {name}_sync(");
+    let all = inputs
+        .iter()
+        .map(|input| (*input).to_owned())
+        .chain(taken_as)
+        .chain(["boxlite_error **error".into()]);
     Ok(format!(
         "/** `{name}`, waited for. */\n\
-         static inline boxlite_status {name}_sync({}, {parameter}boxlite_error **error)\n{{\n    \
+         {head}{})\n{{\n    \
              boxlite_operation *operation = NULL;\n    \
              boxlite_status status = {name}({names}, &operation, error);\n    \
              if (status == BOXLITE_OK) status = boxlite_operation_wait(operation, -1, error);\n\
          {taken}    \
              boxlite_operation_free(operation);\n    \
              return status;\n}}\n",
-        inputs.join(", "),
+        // One to a line, as cbindgen writes them.
+        all.collect::<Vec<_>>().join(&format!(",\n{}", " ".repeat(head.len()))),
     ))
 }
 
@@ -130,8 +137,9 @@ mod tests {
     #[test]
     fn a_function_that_begins_an_operation_gets_a_twin_and_no_other_does() {
         let text = with_twins(HEADER).unwrap();
-        assert!(text.contains(
-            "boxlite_pull_sync(boxlite_images *images, const char *reference, boxlite_result **result, boxlite_error **error)"
+        let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(one_line.contains(
+            "boxlite_pull_sync(boxlite_images *images, const char *reference, boxlite_result **result, boxlite_error **error) {"
         ));
         assert!(text.contains("boxlite_pull(images, reference, &operation, error)"));
         assert!(text.contains("boxlite_operation_take_result(operation, result, error)"));

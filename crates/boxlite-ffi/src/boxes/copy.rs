@@ -12,7 +12,7 @@ use crate::data::{Data, Outcome};
 use crate::error::boxlite_error;
 use crate::handle;
 use crate::input;
-use crate::operation::{boxlite_operation, submit};
+use crate::operation::{Within, boxlite_operation, submit};
 use crate::output::{self, Out, SizedStruct};
 use crate::status::boxlite_status;
 use crate::stream::{ReaderObject, WriterObject, boxlite_writer};
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn boxlite_box_copy_in(
         made.copy_in(host, &inside, options).await.map(|()| Outcome::Nothing)
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, read, work) }
+    unsafe { begin("box.copy_in", r#box, operation, error, read, work) }
 }
 
 /// Copies a file or directory of a box, which has to run, to the host, by the same rules. Everything belongs to the caller
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn boxlite_box_copy_out(
         made.copy_out(&inside, host, options).await.map(|()| Outcome::Nothing)
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, read, work) }
+    unsafe { begin("box.copy_out", r#box, operation, error, read, work) }
 }
 
 /// Unpacks a tar archive in an existing directory of a box. The archive is what is written to `writer`, until that is
@@ -130,9 +130,9 @@ pub unsafe extern "C" fn boxlite_box_put_archive(
         let box_handle = made.handle.clone();
         let work =
             async move { box_handle.put_archive(&directory, far, options).await.map(|()| Outcome::Nothing) };
-        if let Err(refused) = submit(Some(&made.scope), operation, |_| work) {
+        if let Err(refused) = submit(Within::Scope(&made.scope), operation, |_| work) {
             let _ = handle::free(handle);
-            return Err(refused.into());
+            return Err(refused.during("box.put_archive").into());
         }
         writer.set(handle);
         Ok(())
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn boxlite_box_get_archive(
         Ok(ReaderObject::new(archive, made.scope.clone()).into())
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, read, work) }
+    unsafe { begin("box.get_archive", r#box, operation, error, read, work) }
 }
 
 /// Looks up what is at an absolute path in a box, which has to run.
@@ -180,5 +180,5 @@ pub unsafe extern "C" fn boxlite_box_stat(
         Ok(Data::FileStat(made.stat(&path, follow_symlinks).await?).into())
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, read, work) }
+    unsafe { begin("box.stat", r#box, operation, error, read, work) }
 }

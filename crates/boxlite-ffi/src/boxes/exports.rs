@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boxlite::{BoxHandle, LogOptions, Result};
+use boxlite::{BoxHandle, LogOptions, Result, ResultExt};
 
 use super::{BoxObject, boxlite_box};
 use crate::boundary::boundary;
@@ -12,7 +12,7 @@ use crate::data::{Data, Outcome};
 use crate::error::boxlite_error;
 use crate::execution::{self, ExecutionObject, boxlite_exec_options};
 use crate::handle;
-use crate::operation::{boxlite_operation, submit};
+use crate::operation::{Within, boxlite_operation, submit};
 use crate::output::Out;
 use crate::status::boxlite_status;
 use crate::stream::LogsObject;
@@ -22,6 +22,7 @@ use crate::stream::LogsObject;
 /// # Safety
 /// The contracts of places, for `operation`, and of errors.
 pub(super) unsafe fn begin<T, F>(
+    name: &'static str,
     made: *mut boxlite_box,
     operation: *mut *mut boxlite_operation,
     error: *mut *mut boxlite_error,
@@ -31,17 +32,17 @@ pub(super) unsafe fn begin<T, F>(
 where
     F: Future<Output = Result<Outcome>> + Send + 'static,
 {
-    let body = || {
+    let begin = || {
         let made = handle::get(made)?;
         made.scope.check()?;
         // SAFETY: as promised by the caller.
         let out = unsafe { Out::new(operation, "operation") }?;
         let input = read()?;
         let scope = made.scope.clone();
-        Ok(submit(Some(&scope), out, |_| work(made.handle.clone(), made, input))?)
+        submit(Within::Scope(&scope), out, |_| work(made.handle.clone(), made, input))
     };
     // SAFETY: as promised by the caller.
-    unsafe { boundary(error, body) }
+    unsafe { boundary(error, || Ok(begin().during(name)?)) }
 }
 
 /// Returns the id of a box, which is good for `boxlite_runtime_get`.
@@ -74,7 +75,7 @@ pub unsafe extern "C" fn boxlite_box_inspect(
 ) -> boxlite_status {
     let work = |made: BoxHandle, _, ()| async move { Ok(Data::Box(Box::new(made.info().await?)).into()) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.info", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Starts a box, and its main command if it has one, whose output goes to the log. Ends when commands can run in it;
@@ -87,7 +88,7 @@ pub unsafe extern "C" fn boxlite_box_start(
 ) -> boxlite_status {
     let work = |made: BoxHandle, _, ()| async move { made.start().await.map(|()| Outcome::Nothing) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.start", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Starts a box, attached to its main command from its first byte of output on. A box that has none is not started.
@@ -103,7 +104,7 @@ pub unsafe extern "C" fn boxlite_box_start_attached(
         Ok(ExecutionObject::new(handle.start_attached().await?, made.scope.clone()).into())
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.start_attached", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Attaches to the main command of a box that runs: what it prints from now on comes here as well as into the log. One at a
@@ -120,7 +121,7 @@ pub unsafe extern "C" fn boxlite_box_attach(
         Ok(ExecutionObject::new(handle.attach().await?, made.scope.clone()).into())
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.attach", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Runs a command in a box. Ends when the command has begun; cancelled before, it is killed. The first argument is the
@@ -142,7 +143,7 @@ pub unsafe extern "C" fn boxlite_box_exec(
         Ok(ExecutionObject::new(handle.exec(spec).await?, made.scope.clone()).into())
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, read, work) }
+    unsafe { begin("box.exec", r#box, operation, error, read, work) }
 }
 
 /// Stops a box if it runs, and starts it.
@@ -157,7 +158,7 @@ pub unsafe extern "C" fn boxlite_box_restart(
         made.restart(Duration::from_millis(timeout_ms)).await.map(|()| Outcome::Nothing)
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.restart", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Stops a box: asks every process in it to end, unmounts its disk, and kills what is left after `timeout_ms`
@@ -173,7 +174,7 @@ pub unsafe extern "C" fn boxlite_box_stop(
         made.stop(Duration::from_millis(timeout_ms)).await.map(|()| Outcome::Nothing)
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.stop", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Kills a box at once: what its commands had not written to its disk is lost.
@@ -185,7 +186,7 @@ pub unsafe extern "C" fn boxlite_box_kill(
 ) -> boxlite_status {
     let work = |made: BoxHandle, _, ()| async move { made.kill().await.map(|()| Outcome::Nothing) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.kill", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Sends a signal, by its number on Linux, to the process group of the main command, of which no one may be attached.
@@ -199,7 +200,7 @@ pub unsafe extern "C" fn boxlite_box_signal(
     let work =
         move |made: BoxHandle, _, ()| async move { made.signal(signal).await.map(|()| Outcome::Nothing) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.signal", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Waits until a box has stopped.
@@ -214,7 +215,7 @@ pub unsafe extern "C" fn boxlite_box_wait(
 ) -> boxlite_status {
     let work = |made: BoxHandle, _, ()| async move { Ok(Data::ExitCode(made.wait().await?).into()) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.wait", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Removes a box and its disk; one that runs only if `force` is true, which kills it.
@@ -228,7 +229,7 @@ pub unsafe extern "C" fn boxlite_box_remove(
     let work =
         move |made: BoxHandle, _, ()| async move { made.remove(force).await.map(|()| Outcome::Nothing) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.remove", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Makes a box one that outlives the process that starts it, from its next start on.
@@ -240,7 +241,7 @@ pub unsafe extern "C" fn boxlite_box_detach(
 ) -> boxlite_status {
     let work = |made: BoxHandle, _, ()| async move { made.detach().await.map(|()| Outcome::Nothing) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.detach", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Measures what a box uses at this moment.
@@ -254,7 +255,7 @@ pub unsafe extern "C" fn boxlite_box_metrics(
 ) -> boxlite_status {
     let work = |made: BoxHandle, _, ()| async move { Ok(Data::BoxMetrics(made.metrics().await?).into()) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.metrics", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Reads what the main command of a box printed, whether the box runs or not: from the last `tail` lines on, from the
@@ -274,7 +275,7 @@ pub unsafe extern "C" fn boxlite_box_logs(
         Ok(LogsObject::new(handle.logs(options).await?, made.scope.clone()).into())
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(r#box, operation, error, || Ok(()), work) }
+    unsafe { begin("box.logs", r#box, operation, error, || Ok(()), work) }
 }
 
 /// Frees the handle of a box. The box itself goes on as it is.

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
-use boxlite::{Error, ErrorCode, Execution, Result, TerminalSize};
+use boxlite::{Error, ErrorCode, Execution, Result, ResultExt, TerminalSize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{ExecutionObject, boxlite_execution};
@@ -11,7 +11,7 @@ use crate::boundary::boundary;
 use crate::data::{Data, Outcome};
 use crate::error::boxlite_error;
 use crate::handle::{self, Handle};
-use crate::operation::{boxlite_operation, submit};
+use crate::operation::{Within, boxlite_operation, submit};
 use crate::output::Out;
 use crate::status::boxlite_status;
 use crate::stream::{ReaderObject, WriterObject, boxlite_reader, boxlite_writer, from_io};
@@ -43,6 +43,7 @@ unsafe fn read<T>(
 /// # Safety
 /// The contracts of places, for `operation`, and of errors.
 unsafe fn begin<F>(
+    name: &'static str,
     execution: *mut boxlite_execution,
     operation: *mut *mut boxlite_operation,
     error: *mut *mut boxlite_error,
@@ -51,14 +52,14 @@ unsafe fn begin<F>(
 where
     F: Future<Output = Result<Outcome>> + Send + 'static,
 {
-    let body = || {
+    let begin = || {
         let execution = handle::get(execution)?;
         // SAFETY: as promised by the caller.
         let out = unsafe { Out::new(operation, "operation") }?;
-        Ok(submit(Some(&execution.scope), out, |_| work(&mut execution.lock()))?)
+        submit(Within::Scope(&execution.scope), out, |_| work(&mut execution.lock()))
     };
     // SAFETY: as promised by the caller.
-    unsafe { boundary(error, body) }
+    unsafe { boundary(error, || Ok(begin().during(name)?)) }
 }
 
 /// Returns the id of an execution, unique among those of its box that run.
@@ -167,7 +168,7 @@ pub unsafe extern "C" fn boxlite_execution_wait(
         }
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(execution, operation, error, work) }
+    unsafe { begin("execution.wait", execution, operation, error, work) }
 }
 
 /// Closes stdin, collects everything that is still to come, and waits for the end. For commands whose streams nobody took.
@@ -183,7 +184,7 @@ pub unsafe extern "C" fn boxlite_execution_output(
         let execution = handle::get(execution)?;
         // SAFETY: the contract of places.
         let out = unsafe { Out::new(operation, "operation") }?;
-        Ok(submit(Some(&execution.scope), out, |begun| {
+        Ok(submit(Within::Scope(&execution.scope), out, |begun| {
             let begun = begun.clone();
             let mut found = execution.lock();
             let streams = (found.take_stdin(), found.take_stdout(), found.take_stderr());
@@ -198,7 +199,8 @@ pub unsafe extern "C" fn boxlite_execution_output(
                 let (stdout, stderr) = begun.unless_cancelled(both).await??;
                 Ok(Data::Output(boxlite::Output { stdout, stderr, status: ended.await? }).into())
             }
-        })?)
+        })
+        .during("execution.output")?)
     };
     // SAFETY: the contract of errors.
     unsafe { boundary(error, body) }
@@ -223,7 +225,7 @@ pub unsafe extern "C" fn boxlite_execution_signal(
         async { sent.await.map(|()| Outcome::Nothing) }
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(execution, operation, error, work) }
+    unsafe { begin("execution.signal", execution, operation, error, work) }
 }
 
 /// Kills a command with everything it started, whatever groups and sessions that made.
@@ -238,7 +240,7 @@ pub unsafe extern "C" fn boxlite_execution_kill(
         async { killed.await.map(|()| Outcome::Nothing) }
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(execution, operation, error, work) }
+    unsafe { begin("execution.kill", execution, operation, error, work) }
 }
 
 /// Changes the size of the terminal of a command.
@@ -255,7 +257,7 @@ pub unsafe extern "C" fn boxlite_execution_resize(
         async { resized.await.map(|()| Outcome::Nothing) }
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(execution, operation, error, work) }
+    unsafe { begin("execution.resize", execution, operation, error, work) }
 }
 
 /// Frees an execution. A command that has not ended is killed when its streams are freed too; the main command of a box and

@@ -3,16 +3,16 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
-use boxlite::{Images, Platform, PullOptions};
+use boxlite::{Images, Platform, PullOptions, ResultExt};
 
 use super::boxlite_images;
 use super::options::boxlite_pull_options;
-use crate::boundary::{Result, boundary};
+use crate::boundary::boundary;
 use crate::data::{Data, Outcome};
 use crate::error::boxlite_error;
 use crate::handle;
 use crate::input;
-use crate::operation::{Operation, boxlite_operation, submit};
+use crate::operation::{Operation, Within, boxlite_operation, submit};
 use crate::options;
 use crate::output::Out;
 use crate::status::boxlite_status;
@@ -22,6 +22,7 @@ use crate::status::boxlite_status;
 /// # Safety
 /// The contracts of places, for `operation`, and of errors.
 unsafe fn begin<T, F>(
+    name: &'static str,
     images: *mut boxlite_images,
     operation: *mut *mut boxlite_operation,
     error: *mut *mut boxlite_error,
@@ -31,16 +32,17 @@ unsafe fn begin<T, F>(
 where
     F: Future<Output = boxlite::Result<Outcome>> + Send + 'static,
 {
-    let body = || -> Result<()> {
+    let begin = || {
         let found = handle::get(images)?;
-        let images = found.open()?.clone();
+        found.scope.check()?;
+        let images = found.images.clone();
         // SAFETY: as promised by the caller.
         let out = unsafe { Out::new(operation, "operation") }?;
         let input = read()?;
-        Ok(submit(Some(&found.scope), out, |begun| work(images, input, begun))?)
+        submit(Within::Scope(&found.scope), out, |begun| work(images, input, begun))
     };
     // SAFETY: as promised by the caller.
-    unsafe { boundary(error, body) }
+    unsafe { boundary(error, || Ok(begin().during(name)?)) }
 }
 
 /// # Safety
@@ -79,7 +81,7 @@ pub unsafe extern "C" fn boxlite_images_pull(
         }
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(images, operation, error, read, work) }
+    unsafe { begin("images.pull", images, operation, error, read, work) }
 }
 
 /// Lists every reference held, newest first.
@@ -94,7 +96,7 @@ pub unsafe extern "C" fn boxlite_images_list(
     let work =
         |images: Images, (), _: &Arc<Operation>| async move { Ok(Data::Images(images.list().await?).into()) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(images, operation, error, || Ok(()), work) }
+    unsafe { begin("images.list", images, operation, error, || Ok(()), work) }
 }
 
 /// Looks up what is held under a reference, a digest, or the unambiguous beginning of one. `platform` may be NULL.
@@ -114,7 +116,7 @@ pub unsafe extern "C" fn boxlite_images_get(
         Ok(Data::Image(images.get(&reference, platform).await?).into())
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(images, operation, error, read, work) }
+    unsafe { begin("images.get", images, operation, error, read, work) }
 }
 
 type Named = (String, Option<Platform>);
@@ -143,7 +145,7 @@ pub unsafe extern "C" fn boxlite_images_inspect(
         Ok(Data::ImageDetails(Box::new(images.inspect(&reference, platform).await?)).into())
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(images, operation, error, read, work) }
+    unsafe { begin("images.inspect", images, operation, error, read, work) }
 }
 
 /// Makes `name` name the image that `reference` names; a name that exists is moved.
@@ -167,7 +169,7 @@ pub unsafe extern "C" fn boxlite_images_tag(
         Ok(Data::Image(images.tag(&reference, &name).await?).into())
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(images, operation, error, read, work) }
+    unsafe { begin("images.tag", images, operation, error, read, work) }
 }
 
 /// Removes a name and, with its last one, the image; frees the bytes nobody else needs. An image that a box needs is
@@ -188,7 +190,7 @@ pub unsafe extern "C" fn boxlite_images_remove(
         Ok(Data::RemovedImage(images.remove(&reference, force).await?).into())
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(images, operation, error, read, work) }
+    unsafe { begin("images.remove", images, operation, error, read, work) }
 }
 
 /// Writes the root filesystem of an image as one self-contained EROFS file. `platform` may be NULL.
@@ -210,18 +212,12 @@ pub unsafe extern "C" fn boxlite_images_export_erofs(
         Ok(Outcome::Nothing)
     };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(images, operation, error, read, work) }
+    unsafe { begin("images.export_erofs", images, operation, error, read, work) }
 }
 
-/// Closes the image handle, for everybody who holds it; the images stay. See `boxlite_runtime_images`.
+/// Frees the image handle, for everybody who holds it; the images stay. See `boxlite_runtime_images`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn boxlite_images_free(images: *mut boxlite_images) -> boxlite_status {
-    let body = || {
-        if !images.is_null() {
-            handle::get(images)?.close(images)?;
-        }
-        Ok(())
-    };
     // SAFETY: NULL is a place for no error.
-    unsafe { boundary(std::ptr::null_mut(), body) }
+    unsafe { boundary(std::ptr::null_mut(), || Ok(handle::free_shared(images).map(drop)?)) }
 }

@@ -3,7 +3,9 @@
 use std::ffi::c_char;
 
 use super::progress::boxlite_progress;
-use super::{boxlite_operation, submit};
+use super::{Within, boxlite_operation, submit};
+use boxlite::ResultExt;
+
 use crate::boundary::{boundary, value};
 use crate::data::Data;
 use crate::error::boxlite_error;
@@ -119,13 +121,15 @@ pub unsafe extern "C" fn boxlite_operation_next_events(
         // SAFETY: the contract of places.
         let out = unsafe { Out::new(operation, "operation") }?;
         let scope = watched.scope().cloned();
-        Ok(submit(scope.as_ref(), out, |begun| {
+        let within = scope.as_ref().map_or(Within::Nothing, Within::ScopeWhileOpen);
+        Ok(submit(within, out, |begun| {
             let begun = begun.clone();
             async move {
                 let events = begun.unless_cancelled(watched.progress().next()).await?;
                 Ok(Data::Progress(events).into())
             }
-        })?)
+        })
+        .during("operation.next_events")?)
     };
     // SAFETY: the contract of errors.
     unsafe { boundary(error, body) }

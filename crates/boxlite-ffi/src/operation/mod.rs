@@ -70,12 +70,39 @@ struct Bound {
     completion: Completion,
 }
 
-/// Begins an operation and gives it a handle, which goes to `out`. `scope` is that of its runtime, if there is one already.
+/// What an operation ends with, at the latest.
+pub(crate) enum Within<'a> {
+    /// It belongs to no runtime, or ends it.
+    Nothing,
+    /// It is refused once the runtime is being shut down.
+    Scope(&'a Arc<Scope>),
+    /// It only tells of what is over: also after the shutdown, when it has its outcome at once.
+    ScopeWhileOpen(&'a Arc<Scope>),
+}
+
+impl Within<'_> {
+    fn scope(&self) -> Option<&Arc<Scope>> {
+        match self {
+            Within::Nothing => None,
+            Within::Scope(scope) | Within::ScopeWhileOpen(scope) => Some(scope),
+        }
+    }
+
+    fn enter(&self, operation: &Arc<Operation>) -> Result<Option<(Arc<Scope>, u64)>> {
+        let entered = self.scope().map(|scope| scope.enter(operation).map(|key| (scope.clone(), key)));
+        match (self, entered.transpose()) {
+            (Within::ScopeWhileOpen(_), Err(_)) => Ok(None),
+            (_, entered) => entered,
+        }
+    }
+}
+
+/// Begins an operation and gives it a handle, which goes to `out`.
 ///
 /// # Errors
 /// `Stopped` if the runtime is being shut down; `ResourceExhausted`. What the work has to say comes as its outcome.
 pub(crate) fn submit<F>(
-    scope: Option<&Arc<Scope>>,
+    within: Within<'_>,
     out: Out<*mut boxlite_operation>,
     work: impl FnOnce(&Arc<Operation>) -> F,
 ) -> Result<()>
@@ -89,11 +116,11 @@ where
         cancel: CancellationToken::new(),
         abandoned: CancellationToken::new(),
         progress: Progress::default(),
-        scope: scope.cloned(),
+        scope: within.scope().cloned(),
         json: OnceLock::new(),
     });
     let work = work(&operation);
-    let entered = scope.map(|scope| scope.enter(&operation).map(|key| (scope.clone(), key))).transpose()?;
+    let entered = within.enter(&operation)?;
     let leave = move || {
         if let Some((scope, key)) = &entered {
             scope.leave(*key);

@@ -34,7 +34,7 @@ pub unsafe extern "C" fn boxlite_runtime_create(
     };
     // SAFETY: the contracts of places and errors.
     unsafe {
-        begin_with(runtime, operation, error, read, |found, spec, _| {
+        begin_with("runtime.create", runtime, operation, error, read, |found, spec, _| {
             let (runtime, scope) = (found.runtime.clone(), found.scope.clone());
             async move { Ok(BoxObject::new(runtime.create(spec).await?, scope).into()) }
         })
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn boxlite_runtime_get(
     let read = || Ok(unsafe { input::text(name, "name") }?.to_owned());
     // SAFETY: the contracts of places and errors.
     unsafe {
-        begin_with(runtime, operation, error, read, |found, name, _| {
+        begin_with("runtime.get", runtime, operation, error, read, |found, name, _| {
             let (runtime, scope) = (found.runtime.clone(), found.scope.clone());
             async move { Ok(BoxObject::new(runtime.get(&name).await?, scope).into()) }
         })
@@ -74,6 +74,7 @@ pub unsafe extern "C" fn boxlite_runtime_list(
     // SAFETY: the contracts of places and errors.
     unsafe {
         begin_with(
+            "runtime.list",
             runtime,
             operation,
             error,
@@ -99,7 +100,7 @@ pub unsafe extern "C" fn boxlite_runtime_remove(
     let read = || Ok(unsafe { input::text(name, "name") }?.to_owned());
     // SAFETY: the contracts of places and errors.
     unsafe {
-        begin_with(runtime, operation, error, read, |found, name, _| {
+        begin_with("runtime.remove", runtime, operation, error, read, |found, name, _| {
             let runtime = found.runtime.clone();
             async move { runtime.remove(&name, force).await.map(|()| Outcome::Nothing) }
         })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boxlite::Runtime;
+use boxlite::{ResultExt, Runtime};
 
 use super::options::boxlite_runtime_options;
 use super::{OpenRuntime, RuntimeObject, boxlite_runtime};
@@ -12,7 +12,7 @@ use crate::error::boxlite_error;
 use crate::handle;
 use crate::images::boxlite_images;
 use crate::input;
-use crate::operation::{Operation, boxlite_operation, submit};
+use crate::operation::{Operation, Within, boxlite_operation, submit};
 use crate::options;
 use crate::output::Out;
 use crate::status::boxlite_status;
@@ -33,15 +33,14 @@ pub unsafe extern "C" fn boxlite_runtime_open(
         // SAFETY: the contract of places.
         let out = unsafe { Out::new(operation, "operation") }?;
         let open = async { Ok(Outcome::Runtime(OpenRuntime::new(Runtime::open(options).await?))) };
-        Ok(submit(None, out, |_| open)?)
+        Ok(submit(Within::Nothing, out, |_| open)?)
     };
     // SAFETY: the contract of errors.
     unsafe { boundary(error, body) }
 }
 
-/// Returns the handle of the images: the same value at every call, without any work. It is the runtime's: there is no need
-/// to free it. It may be freed, which closes it for everybody: it answers `BOXLITE_INVALID_STATE` then, until the runtime
-/// is freed or asked for its images again, which makes a new one.
+/// Returns the handle of the images: the same value at every call, without any work. There is one for each runtime, and no
+/// need to free it. Freeing it makes it stale for everybody who holds it; the next call makes a new one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn boxlite_runtime_images(
     runtime: *mut boxlite_runtime,
@@ -52,7 +51,7 @@ pub unsafe extern "C" fn boxlite_runtime_images(
         let runtime = handle::get(runtime)?;
         // SAFETY: the contract of places.
         let out = unsafe { Out::new(images, "images") }?;
-        out.set(runtime.images()?);
+        out.set(runtime.images().during("runtime.images")?);
         Ok(())
     };
     // SAFETY: the contract of errors.
@@ -64,6 +63,7 @@ pub unsafe extern "C" fn boxlite_runtime_images(
 /// # Safety
 /// The contracts of places, for `operation`, and of errors.
 unsafe fn begin<F>(
+    name: &'static str,
     runtime: *mut boxlite_runtime,
     operation: *mut *mut boxlite_operation,
     error: *mut *mut boxlite_error,
@@ -74,7 +74,7 @@ where
 {
     // SAFETY: as promised by the caller.
     unsafe {
-        begin_with(runtime, operation, error, || Ok(()), |runtime, (), _| work(runtime.runtime.clone()))
+        begin_with(name, runtime, operation, error, || Ok(()), |runtime, (), _| work(runtime.runtime.clone()))
     }
 }
 
@@ -83,6 +83,7 @@ where
 /// # Safety
 /// The contracts of places, for `operation`, and of errors.
 pub(super) unsafe fn begin_with<T, F>(
+    name: &'static str,
     runtime: *mut boxlite_runtime,
     operation: *mut *mut boxlite_operation,
     error: *mut *mut boxlite_error,
@@ -92,16 +93,16 @@ pub(super) unsafe fn begin_with<T, F>(
 where
     F: Future<Output = boxlite::Result<Outcome>> + Send + 'static,
 {
-    let body = || {
+    let begin = || {
         let runtime = handle::get(runtime)?;
         runtime.scope.check()?;
         // SAFETY: as promised by the caller.
         let out = unsafe { Out::new(operation, "operation") }?;
         let input = read()?;
-        Ok(submit(Some(&runtime.scope), out, |begun| work(&runtime, input, begun))?)
+        submit(Within::Scope(&runtime.scope), out, |begun| work(&runtime, input, begun))
     };
     // SAFETY: as promised by the caller.
-    unsafe { boundary(error, body) }
+    unsafe { boundary(error, || Ok(begin().during(name)?)) }
 }
 
 /// Reads what the runtime has done since it was opened.
@@ -115,7 +116,7 @@ pub unsafe extern "C" fn boxlite_runtime_metrics(
 ) -> boxlite_status {
     let work = |runtime: Runtime| async move { Ok(Data::RuntimeMetrics(runtime.metrics().await?).into()) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(runtime, operation, error, work) }
+    unsafe { begin("runtime.metrics", runtime, operation, error, work) }
 }
 
 /// Measures what takes space in the home.
@@ -129,7 +130,7 @@ pub unsafe extern "C" fn boxlite_runtime_usage(
 ) -> boxlite_status {
     let work = |runtime: Runtime| async move { Ok(Data::Usage(runtime.usage().await?).into()) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(runtime, operation, error, work) }
+    unsafe { begin("runtime.usage", runtime, operation, error, work) }
 }
 
 /// Examines the whole home: every byte of every image, the database, the boxes and what is left of dead ones; mends what
@@ -145,7 +146,7 @@ pub unsafe extern "C" fn boxlite_runtime_check(
 ) -> boxlite_status {
     let work = move |runtime: Runtime| async move { Ok(Data::Check(runtime.check(repair).await?).into()) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(runtime, operation, error, work) }
+    unsafe { begin("runtime.check", runtime, operation, error, work) }
 }
 
 /// Looks at whether boxes can run on this host, and says what to do if not.
@@ -159,7 +160,7 @@ pub unsafe extern "C" fn boxlite_runtime_doctor(
 ) -> boxlite_status {
     let work = |runtime: Runtime| async move { Ok(Data::Doctor(runtime.doctor().await?).into()) };
     // SAFETY: the contracts of places and errors.
-    unsafe { begin(runtime, operation, error, work) }
+    unsafe { begin("runtime.doctor", runtime, operation, error, work) }
 }
 
 /// Listens to what happens in a runtime from now on.
@@ -171,7 +172,7 @@ pub unsafe extern "C" fn boxlite_runtime_events(
 ) -> boxlite_status {
     let body = || {
         let runtime = handle::get(runtime)?;
-        runtime.scope.check()?;
+        runtime.scope.check().during("runtime.events")?;
         // SAFETY: the contract of places.
         let out = unsafe { Out::new(events, "events") }?;
         let object = EventsObject::new(runtime.runtime.events(), runtime.scope.clone());
@@ -205,7 +206,7 @@ pub unsafe extern "C" fn boxlite_runtime_shutdown(
         let out = unsafe { Out::new(operation, "operation") }?;
         let timeout = input::timeout(i64::try_from(timeout_ms).unwrap_or(i64::MAX)).unwrap_or_default();
         // Of no scope: it is what ends the scope.
-        Ok(submit(None, out, |_| {
+        Ok(submit(Within::Nothing, out, |_| {
             let shutdown = runtime.shutdown(timeout);
             async { shutdown.await.map(|()| Outcome::Nothing) }
         })?)

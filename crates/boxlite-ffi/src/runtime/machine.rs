@@ -28,7 +28,7 @@ pub unsafe extern "C" fn boxlite_runtime_prepare(
     let read = || Ok(options::copy::<_, boxlite::BoxSpec>(options)?.resources);
     // SAFETY: the contracts of places and errors.
     unsafe {
-        begin_with(runtime, operation, error, read, |found, resources, begun| {
+        begin_with("runtime.prepare", runtime, operation, error, read, |found, resources, begun| {
             let (runtime, begun) = (found.runtime.clone(), begun.clone());
             let progress = Arc::new(move |stage, elapsed| begun.progress().prepare(stage, elapsed));
             async move { runtime.prepare(&resources, Some(progress)).await.map(|()| Outcome::Nothing) }
@@ -48,6 +48,7 @@ pub unsafe extern "C" fn boxlite_runtime_kernels(
     // SAFETY: the contracts of places and errors.
     unsafe {
         begin_with(
+            "kernels.list",
             runtime,
             operation,
             error,
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn boxlite_runtime_install_kernel(
     };
     // SAFETY: the contracts of places and errors.
     unsafe {
-        begin_with(runtime, operation, error, read, |found, source, _| {
+        begin_with("kernels.install", runtime, operation, error, read, |found, source, _| {
             let kernels = found.runtime.kernels().clone();
             async move { Ok(Data::Kernel(kernels.install(source).await?).into()) }
         })

@@ -49,7 +49,7 @@ pub(crate) struct RuntimeObject {
     runtime: Runtime,
     scope: Arc<Scope>,
     /// The handle of the images, once somebody asked for it.
-    images: Mutex<Option<(usize, Arc<ImagesObject>)>>,
+    images: Mutex<Option<usize>>,
 }
 
 impl RuntimeObject {
@@ -61,16 +61,14 @@ impl RuntimeObject {
     fn images(&self) -> Result<*mut boxlite_images> {
         self.scope.check()?;
         let mut known = self.images.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some((handle, images)) = &*known {
-            let handle = std::ptr::without_provenance_mut(*handle);
-            if !images.is_closed() {
-                return Ok(handle);
-            }
-            images.forget(handle);
+        if let Some(handle) = known.map(std::ptr::without_provenance_mut::<boxlite_images>)
+            && handle::get(handle).is_ok()
+        {
+            return Ok(handle);
         }
-        let images = Arc::new(ImagesObject::new(self.runtime.images().clone(), self.scope.clone()));
-        let handle = handle::insert::<boxlite_images>(images.clone())?;
-        *known = Some((handle.addr(), images));
+        let object = ImagesObject::new(self.runtime.images().clone(), self.scope.clone());
+        let handle = handle::insert::<boxlite_images>(Arc::new(object))?;
+        *known = Some(handle.addr());
         Ok(handle)
     }
 
@@ -89,11 +87,6 @@ impl RuntimeObject {
     /// Ends the runtime, whose handle is stale by now.
     fn end(&self) -> Result<()> {
         let shutdown = self.shutdown(FREE_TIMEOUT);
-        if let Some((handle, images)) =
-            self.images.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
-        {
-            images.outlive_runtime(std::ptr::without_provenance_mut(handle));
-        }
         let (sender, receiver) = std::sync::mpsc::channel();
         Process::current().driver()?.run(async move {
             // Without a receiver nobody waits any more.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use boxlite::EventStream;
+use boxlite::{EventStream, ResultExt};
 use tokio::sync::Mutex;
 
 use crate::boundary::boundary;
 use crate::data::Data;
 use crate::error::boxlite_error;
 use crate::handle::{self, Handle, Kind, Owned};
-use crate::operation::{boxlite_operation, submit};
+use crate::operation::{Within, boxlite_operation, submit};
 use crate::output::Out;
 use crate::scope::Scope;
 use crate::status::boxlite_status;
@@ -55,13 +55,14 @@ pub unsafe extern "C" fn boxlite_events_next(
         // SAFETY: the contract of places.
         let out = unsafe { Out::new(operation, "operation") }?;
         let scope = events.scope.clone();
-        Ok(submit(Some(&scope), out, |begun| {
+        Ok(submit(Within::ScopeWhileOpen(&scope), out, |begun| {
             let begun = begun.clone();
             async move {
                 let next = async { events.events.lock().await.next().await };
                 Ok(Data::Event(begun.unless_cancelled(next).await?).into())
             }
-        })?)
+        })
+        .during("events.next")?)
     };
     // SAFETY: the contract of errors.
     unsafe { boundary(error, body) }

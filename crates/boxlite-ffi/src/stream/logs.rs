@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use boxlite::LogStream;
+use boxlite::{LogStream, ResultExt};
 use tokio::sync::Mutex;
 
 use crate::boundary::boundary;
 use crate::data::Data;
 use crate::error::boxlite_error;
 use crate::handle::{self, Handle, Kind, Owned};
-use crate::operation::{boxlite_operation, submit};
+use crate::operation::{Within, boxlite_operation, submit};
 use crate::output::Out;
 use crate::scope::Scope;
 use crate::status::boxlite_status;
@@ -52,14 +52,15 @@ pub unsafe extern "C" fn boxlite_logs_next(
         // SAFETY: the contract of places.
         let out = unsafe { Out::new(operation, "operation") }?;
         let scope = logs.scope.clone();
-        Ok(submit(Some(&scope), out, |begun| {
+        Ok(submit(Within::Scope(&scope), out, |begun| {
             let begun = begun.clone();
             async move {
                 let next = async { logs.entries.lock().await.next().await };
                 let entry = begun.unless_cancelled(next).await?.transpose()?;
                 Ok(Data::LogEntry(entry).into())
             }
-        })?)
+        })
+        .during("logs.next")?)
     };
     // SAFETY: the contract of errors.
     unsafe { boundary(error, body) }

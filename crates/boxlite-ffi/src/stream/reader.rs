@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
-use boxlite::{Error, ErrorCode, Result};
+use boxlite::{Error, ErrorCode, Result, ResultExt};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{from_io, park};
@@ -20,7 +20,7 @@ use crate::data::Outcome;
 use crate::error::boxlite_error;
 use crate::handle::{self, Handle, Kind, Owned};
 use crate::input::{self, invalid};
-use crate::operation::{boxlite_operation, submit};
+use crate::operation::{Within, boxlite_operation, submit};
 use crate::output::Out;
 use crate::scope::Scope;
 use crate::status::boxlite_status;
@@ -207,7 +207,7 @@ pub unsafe extern "C" fn boxlite_reader_read(
         }
         // SAFETY: the buffer may be written until the call returns.
         let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<MaybeUninit<u8>>(), length) };
-        out.set(reader.read(buffer, input::timeout(timeout_ms))?);
+        out.set(reader.read(buffer, input::timeout(timeout_ms)).during("reader.read")?);
         Ok(())
     };
     // SAFETY: the contract of errors.
@@ -227,13 +227,14 @@ pub unsafe extern "C" fn boxlite_reader_ready(
         // SAFETY: the contract of places.
         let out = unsafe { Out::new(operation, "operation") }?;
         let scope = reader.scope.clone();
-        Ok(submit(Some(&scope), out, |begun| {
+        Ok(submit(Within::Scope(&scope), out, |begun| {
             let begun = begun.clone();
             async move {
                 begun.unless_cancelled(reader.ready()).await??;
                 Ok(Outcome::Nothing)
             }
-        })?)
+        })
+        .during("reader.ready")?)
     };
     // SAFETY: the contract of errors.
     unsafe { boundary(error, body) }

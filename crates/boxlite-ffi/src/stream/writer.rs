@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use boxlite::{Error, ErrorCode};
+use boxlite::{Error, ErrorCode, ResultExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
@@ -14,7 +14,7 @@ use crate::data::Outcome;
 use crate::error::boxlite_error;
 use crate::handle::{self, Handle, Kind, Owned};
 use crate::input;
-use crate::operation::{boxlite_operation, submit};
+use crate::operation::{Within, boxlite_operation, submit};
 use crate::output::Out;
 use crate::scope::Scope;
 use crate::status::boxlite_status;
@@ -78,13 +78,14 @@ pub unsafe extern "C" fn boxlite_writer_write(
         // SAFETY: the contract of places.
         let out = unsafe { Out::new(operation, "operation") }?;
         let scope = writer.scope.clone();
-        Ok(submit(Some(&scope), out, |begun| {
+        Ok(submit(Within::Scope(&scope), out, |begun| {
             let begun = begun.clone();
             async move {
                 begun.unless_cancelled(writer.write(&bytes)).await??;
                 Ok(Outcome::Nothing)
             }
-        })?)
+        })
+        .during("writer.write")?)
     };
     // SAFETY: the contract of errors.
     unsafe { boundary(error, body) }
@@ -102,13 +103,14 @@ pub unsafe extern "C" fn boxlite_writer_close(
         // SAFETY: the contract of places.
         let out = unsafe { Out::new(operation, "operation") }?;
         let scope = writer.scope.clone();
-        Ok(submit(Some(&scope), out, |begun| {
+        Ok(submit(Within::Scope(&scope), out, |begun| {
             let begun = begun.clone();
             async move {
                 begun.unless_cancelled(writer.close()).await??;
                 Ok(Outcome::Nothing)
             }
-        })?)
+        })
+        .during("writer.close")?)
     };
     // SAFETY: the contract of errors.
     unsafe { boundary(error, body) }
