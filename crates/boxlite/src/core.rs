@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use boxlite_engine::vm::template;
 use boxlite_engine::{Engine, ProcessIdentity};
 use boxlite_image::ImageStore;
 use boxlite_state::Database;
@@ -79,6 +80,19 @@ impl Core {
             watchers: TaskTracker::new(),
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_KEPT))),
         }
+    }
+
+    /// Removes what is kept ready to start boxes of images that are gone.
+    ///
+    /// # Errors
+    /// `Stopped` if the runtime stops first.
+    pub async fn forget_images(&self) -> Result<()> {
+        let home = self.home.clone();
+        let forget = move || {
+            template::forget_images(&home);
+            Ok(())
+        };
+        self.blocking(forget).await
     }
 
     /// Runs short blocking work, as a transaction or a handful of system calls, to its end on a thread for that.

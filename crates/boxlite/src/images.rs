@@ -117,7 +117,9 @@ impl Images {
     pub async fn remove(&self, reference: &str, force: bool) -> Result<RemovedImage> {
         let reference = reference.to_owned();
         run(&self.gate, "images.remove", |work| async move {
-            work.cancellable(work.images.remove(&reference, force)).await
+            let removed = work.cancellable(work.images.remove(&reference, force)).await?;
+            work.forget_images().await?;
+            Ok(removed)
         })
         .await
     }

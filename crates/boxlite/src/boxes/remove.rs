@@ -46,6 +46,7 @@ pub(crate) async fn remove(work: &Work, id: &BoxId, force: bool) -> Result<()> {
     work.blocking(move || lock.remove_directory()).await?;
     // Its image may have lost its last name while the box kept it.
     work.images.collect().await?;
+    work.forget_images().await?;
     work.emit(Event::BoxRemoved { id: id.clone() });
     Ok(())
 }

@@ -74,6 +74,7 @@ pub(crate) async fn settle(core: &Arc<Core>, seen: &BoxRow, end: &ExitRecord) ->
         remove_directory(core, id).await?;
         // Its image may have lost its last name while the box kept it.
         core.images.collect().await?;
+        core.forget_images().await?;
         core.emit(Event::BoxRemoved { id: id.clone() });
     }
     Ok(())

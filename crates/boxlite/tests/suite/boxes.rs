@@ -298,3 +298,29 @@ async fn an_image_without_a_name_goes_with_its_last_box() {
         runtime.shutdown(Duration::from_secs(5)).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn what_is_kept_ready_to_start_an_image_goes_with_it() {
+    let world = World::new();
+    let runtime = world.open_with_image().await;
+    let rootfs = std::fs::read_dir(world.home.path().join("rootfs")).unwrap().next().unwrap().unwrap().path();
+    let template = world.home.path().join("templates/key.name");
+    std::fs::create_dir_all(&template).unwrap();
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let meta = serde_json::json!({
+        "spec": {
+            "qemu": "", "accelerator": "tcg", "kernel": "", "kernel_release": "", "initramfs": "",
+            "tsc_khz": 1, "cpus": 1, "memory_mib": 128, "template": null,
+        },
+        "qemu_version": "", "memory_bytes": 0, "state_bytes": 0, "state_digest": digest,
+        "root": { "size_bytes": 4096, "extents": [
+            { "path": rootfs, "file_offset": 0, "disk_offset": 0, "length": 4096 },
+        ] },
+    });
+    std::fs::write(template.join("meta.json"), meta.to_string()).unwrap();
+    let made = runtime.create(world.spec()).await.unwrap();
+    runtime.images().remove(&world.image(), true).await.unwrap();
+    assert!(template.exists(), "the box can still be started");
+    made.remove(false).await.unwrap();
+    assert!(!template.exists());
+}
