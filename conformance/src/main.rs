@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use boxlite_conformance::adapters::{CliSurface, RustSurface, serve};
+use boxlite_conformance::adapters::{CliSurface, Lie, LyingSurface, RustSurface, serve};
 use boxlite_conformance::driver::{self, Plan};
 use boxlite_conformance::scenario;
 use boxlite_conformance::table::Table;
@@ -37,6 +37,9 @@ enum Action {
         /// The program `boxlite`, for `cli`
         #[arg(long, default_value = "boxlite")]
         program: PathBuf,
+        /// What is wrong with it, for `lying`
+        #[arg(long, value_enum, default_value_t = Lie::None)]
+        lie: Lie,
     },
 }
 
@@ -79,6 +82,8 @@ enum AdapterKind {
     Fake,
     /// The program `boxlite`.
     Cli,
+    /// The one with the fake engine, wrong on purpose.
+    Lying,
 }
 
 /// Returns a path below `api/` of the checkout this was built from.
@@ -115,7 +120,7 @@ fn act(action: Action) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Action::Adapter { kind, program } => {
+        Action::Adapter { kind, program, lie } => {
             let executor = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let input = tokio::io::BufReader::new(tokio::io::stdin());
             let output = std::io::stdout();
@@ -124,6 +129,7 @@ fn act(action: Action) -> Result<ExitCode> {
                 AdapterKind::Fake => {
                     executor.block_on(serve(RustSurface::with_fake_engine(), input, output))?
                 }
+                AdapterKind::Lying => executor.block_on(serve(LyingSurface::new(lie), input, output))?,
                 AdapterKind::Cli => executor.block_on(serve(CliSurface::new(program), input, output))?,
             }
             // Reading stdin occupies a thread that does not end by itself; nothing is closed, as with any program that

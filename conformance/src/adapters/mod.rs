@@ -4,9 +4,11 @@
 
 mod arguments;
 mod cli;
+mod lying;
 mod rust;
 mod serve;
 
 pub use cli::CliSurface;
+pub use lying::{Lie, LyingSurface};
 pub use rust::RustSurface;
 pub use serve::serve;

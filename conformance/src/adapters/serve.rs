@@ -62,6 +62,11 @@ pub trait Surface: Send + Sync + 'static {
     /// Returns what it can do besides operations.
     fn capabilities(&self) -> &'static [&'static str];
 
+    /// Returns what it cannot do although every library can.
+    fn lacks(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Carries a request out. It is polled once before the next request is read.
     fn perform(
         self: Arc<Self>,
@@ -86,6 +91,7 @@ pub async fn serve<S: Surface>(
         "surface": surface.name(),
         "version": env!("CARGO_PKG_VERSION"),
         "capabilities": surface.capabilities(),
+        "lacks": surface.lacks(),
     });
     say(&output, &json!({ "hello": hello }));
     let running: Arc<Mutex<HashMap<u64, CancellationToken>>> = Arc::default();

@@ -31,6 +31,9 @@ pub struct Hello {
     /// What it can do besides operations.
     #[serde(default)]
     pub capabilities: std::collections::BTreeSet<String>,
+    /// What it cannot do although every library can.
+    #[serde(default)]
+    pub lacks: std::collections::BTreeSet<String>,
 }
 
 /// How a request ended.

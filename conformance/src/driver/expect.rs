@@ -23,7 +23,8 @@ impl Expected {
     pub fn check(&self, outcome: &Outcome, variables: &Variables) -> Result<(), String> {
         if let Some(ends) = &self.ends {
             let ending = ending(outcome);
-            if ends.contains(&ending) {
+            let allowed = ends.iter().map(|end| variables.fill_text(end)).collect::<Result<Vec<_>, _>>()?;
+            if allowed.contains(&ending) {
                 return Ok(());
             }
             return Err(format!("expected one of {ends:?}, got {ending}: {}", describe(outcome)));

@@ -70,9 +70,9 @@ pub async fn run(
     let plan = Arc::new(plan.clone());
     let mut report = Report::new(&hello);
     let verdicts = scenarios.into_iter().map(|scenario| {
-        let (plan, capabilities) = (plan.clone(), hello.capabilities.clone());
+        let (plan, has, lacks) = (plan.clone(), hello.capabilities.clone(), hello.lacks.clone());
         async move {
-            let missing = Needs::of(&scenario).missing(&plan.table, plan.column(), &capabilities);
+            let missing = Needs::of(&scenario).missing(&plan.table, plan.column(), &has, &lacks);
             let verdict = match missing {
                 Some(reason) => Verdict::Skipped(reason),
                 // A task of its own: a panic is the failure of one scenario.
@@ -97,9 +97,8 @@ pub async fn run(
 
 async fn run_one(plan: Arc<Plan>, scenario: Scenario) -> Verdict {
     let begun = Instant::now();
-    let fake = plan.surface == "fake";
     let failed = |reason: String| Verdict::Failed { reason, stderr: String::new() };
-    let (mut world, variables) = match World::new(&scenario, &plan.shared_home, fake) {
+    let (mut world, variables) = match World::new(&scenario, &plan.shared_home, &plan.surface) {
         Ok(made) => made,
         Err(error) => return failed(format!("{error:#}")),
     };

@@ -11,7 +11,8 @@ use super::expect::{Outcome, check_order, ending};
 use super::world::{BOX_IMAGE, World, box_given, remember};
 use crate::registry::TargetDescription;
 use crate::scenario::{
-    self, Await, Call, Expected, FileStep, GateStep, RegistryStep, RequestsStep, Scenario, Step, Variables,
+    self, Await, Call, Expected, FileStep, GateStep, HomeStep, RegistryStep, RequestsStep, Scenario, Step,
+    Variables,
 };
 
 /// Memory of boxes that do not say otherwise: little, so that many fit.
@@ -19,6 +20,9 @@ const MEMORY_MIB: u32 = 256;
 
 /// How long an operation may be asked again before a step gives up.
 const AGAIN: Duration = Duration::from_secs(30);
+
+/// How often something that may take a moment is looked at.
+const AGAIN_DELAY: Duration = Duration::from_millis(10);
 
 /// Plays one scenario.
 pub struct Player<'a> {
@@ -103,10 +107,13 @@ impl<'a> Player<'a> {
                 pending.iter().for_each(|pending| self.adapter.cancel(pending.id));
                 Ok(())
             }
+            Step::Forget(step) => {
+                self.background.remove(&step.forget).map(drop).context("there is no such call")
+            }
             Step::Registry(step) => self.change_registry(step),
             Step::Gate(step) => self.gate(step).await,
             Step::Requests(step) => self.requests(step),
-            Step::Home(step) => self.world.check_home(step.home, self.adapter.group),
+            Step::Home(step) => self.home(step).await,
             Step::File(step) => self.file(step),
             Step::Read(step) => self.read(step).await,
             Step::Drain(step) => self.drain(step).await,
@@ -252,6 +259,17 @@ impl<'a> Player<'a> {
     pub(super) fn render(&self, template: &serde_norway::Value) -> Result<Json> {
         let rendered = self.variables.render(template).map_err(|error| anyhow!(error))?;
         Ok(if rendered.is_null() { json!({}) } else { rendered })
+    }
+
+    async fn home(&self, step: &HomeStep) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_millis(step.within_ms.unwrap_or(0));
+        loop {
+            let checked = self.world.check_home(step.home, self.adapter.group);
+            if checked.is_ok() || Instant::now() >= deadline {
+                return checked;
+            }
+            tokio::time::sleep(AGAIN_DELAY).await;
+        }
     }
 
     fn change_registry(&mut self, step: &RegistryStep) -> Result<()> {

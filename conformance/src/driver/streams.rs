@@ -56,6 +56,10 @@ impl Player<'_> {
             if written.is_err() {
                 return Ok(written);
             }
+            let closed = self.ask("execution.close_stdin", HANDLE, None, json!({})).await?;
+            if closed.is_err() {
+                return Ok(closed);
+            }
         }
         self.ask("execution.output", HANDLE, None, json!({})).await
     }

@@ -31,11 +31,12 @@ pub struct World {
 }
 
 impl World {
-    /// Prepares it. `shared_home` is the home of scenarios with boxes, `fake` says that boxes need no machine.
+    /// Prepares it. `shared_home` is the home of scenarios with boxes, on `surface`s with the fake engine boxes need no machine.
     ///
     /// # Errors
     /// If the description of an image makes no sense, or a directory cannot be made.
-    pub fn new(scenario: &Scenario, shared_home: &Path, fake: bool) -> Result<(Self, Variables)> {
+    pub fn new(scenario: &Scenario, shared_home: &Path, surface: &str) -> Result<(Self, Variables)> {
+        let fake = surface == "fake";
         let kind = if fake { HomeKind::Private } else { scenario.home() };
         let scratch = tempfile::Builder::new().prefix("boxlite-conformance-").tempdir()?;
         let host = scratch.path().join("host");
@@ -55,6 +56,8 @@ impl World {
         let stage = Stage::start();
         let mut variables = Variables::default();
         variables.set("registry", stage.host());
+        // What a handle answers that was closed while its runtime lives; a pointer that was freed is no handle any more.
+        variables.set("closed", if surface == "c" { "InvalidHandle" } else { "InvalidState" });
         // Good as the name of a box in a home that others use too.
         variables.set("unique", format!("u{}", stage.host().rsplit(':').next().unwrap_or_default()));
         variables.set("home", home.display().to_string());

@@ -16,6 +16,9 @@ pub struct Needs {
     pub capabilities: BTreeSet<String>,
 }
 
+/// What everything that links the library can do, so that only a surface that cannot has to say so.
+const USUAL: [&str; 3] = ["pull_policy", "copy_overwrite", "exit_signal"];
+
 /// Why a scenario is not run on a surface.
 pub type Missing = String;
 
@@ -57,6 +60,7 @@ impl Needs {
                 self.spec(&run.with);
                 if run.stdin.is_some() {
                     self.operation("execution.write");
+                    self.operation("execution.close_stdin");
                 }
             }
             Step::Cancel(_) => self.capability("cancel"),
@@ -113,7 +117,13 @@ impl Needs {
     }
 
     /// Returns why a surface cannot run the scenario, if it cannot.
-    pub fn missing(&self, table: &Table, column: &str, capabilities: &BTreeSet<String>) -> Option<Missing> {
+    pub fn missing(
+        &self,
+        table: &Table,
+        column: &str,
+        has: &BTreeSet<String>,
+        lacks: &BTreeSet<String>,
+    ) -> Option<Missing> {
         for name in &self.operations {
             match table.get(name).map(|operation| operation.presence(column)) {
                 Some(Presence::Name(_)) => {}
@@ -122,7 +132,10 @@ impl Needs {
                 None => {}
             }
         }
-        let missing = self.capabilities.iter().find(|name| !capabilities.contains(*name));
+        let can = |name: &&String| {
+            has.contains(*name) || (USUAL.contains(&name.as_str()) && !lacks.contains(*name))
+        };
+        let missing = self.capabilities.iter().find(|name| !can(name));
         missing.map(|name| format!("the surface does not have `{name}`"))
     }
 }

@@ -19,6 +19,8 @@ pub enum Step {
     Await(Await),
     /// Asks for a call in the background to be given up.
     Cancel(Cancel),
+    /// Leaves a call in the background for the adapter to end with.
+    Forget(Forget),
     /// Changes what the registry has and does.
     Registry(RegistryStep),
     /// Waits for, or opens, a gate of the registry.
@@ -150,6 +152,14 @@ pub struct Cancel {
     pub cancel: String,
 }
 
+/// `forget`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forget {
+    /// The background call.
+    pub forget: String,
+}
+
 /// `registry`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -211,6 +221,8 @@ pub struct RequestsStep {
 pub struct HomeStep {
     /// What is to be true of it, or done.
     pub home: HomeCheck,
+    /// Where it takes a moment: how long that may be, in milliseconds.
+    pub within_ms: Option<u64>,
 }
 
 /// What is to be true of a home, or done with it.
@@ -303,8 +315,9 @@ impl StreamKind {
 impl<'de> Deserialize<'de> for Step {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
-        const KINDS: [&str; 11] = [
-            "call", "run", "await", "cancel", "registry", "gate", "requests", "home", "file", "read", "drain",
+        const KINDS: [&str; 12] = [
+            "call", "run", "await", "cancel", "forget", "registry", "gate", "requests", "home", "file",
+            "read", "drain",
         ];
         let yaml = Yaml::deserialize(deserializer)?;
         let kind = KINDS.into_iter().find(|kind| yaml.get(*kind).is_some());
@@ -318,6 +331,7 @@ impl<'de> Deserialize<'de> for Step {
             "run" => of(yaml).map(Step::Run),
             "await" => of(yaml).map(Step::Await),
             "cancel" => of(yaml).map(Step::Cancel),
+            "forget" => of(yaml).map(Step::Forget),
             "registry" => of(yaml).map(Step::Registry),
             "gate" => of(yaml).map(Step::Gate),
             "requests" => of(yaml).map(Step::Requests),
@@ -338,6 +352,7 @@ impl Step {
             Step::Run(run) => format!("run {}", run.run.0.join(" ")),
             Step::Await(step) => format!("await {}", step.awaited),
             Step::Cancel(step) => format!("cancel {}", step.cancel),
+            Step::Forget(step) => format!("forget {}", step.forget),
             Step::Registry(_) => "registry".into(),
             Step::Gate(step) => format!("gate {}", step.gate),
             Step::Requests(_) => "requests".into(),

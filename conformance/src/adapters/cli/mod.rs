@@ -168,6 +168,10 @@ impl Surface for CliSurface {
         &["cancel", "main", "vm"]
     }
 
+    fn lacks(&self) -> &'static [&'static str] {
+        &["pull_policy", "copy_overwrite", "exit_signal"]
+    }
+
     async fn perform(
         self: Arc<Self>,
         request: Request,

@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
@@ -20,7 +19,6 @@ const OWN_FAILURES: [i32; 4] = [1, 125, 126, 127];
 
 /// A run that goes on.
 pub struct Running {
-    pid: Option<u32>,
     child: Mutex<Child>,
     stdin: Mutex<Option<ChildStdin>>,
     stdout: Mutex<Option<ChildStdout>>,
@@ -33,7 +31,6 @@ impl Running {
     /// A command in a box.
     pub fn command(mut child: Child) -> Self {
         Running {
-            pid: child.id(),
             stdin: Mutex::new(child.stdin.take()),
             stdout: Mutex::new(child.stdout.take()),
             stderr: Mutex::new(child.stderr.take()),
@@ -77,19 +74,6 @@ impl Running {
                 let output = self.output().await?;
                 Ok(output["status"].clone())
             }
-            "execution.signal" => {
-                let number: i32 = arguments.take("signal")?;
-                let signal = match number {
-                    2 => Signal::INT,
-                    15 => Signal::TERM,
-                    other => return Err(Fault::Adapter(format!("signal {other} is not passed on"))),
-                };
-                if let Some(pid) = self.pid.and_then(|pid| Pid::from_raw(pid as i32)) {
-                    // It may have ended meanwhile.
-                    let _ = kill_process(pid, signal);
-                }
-                Ok(Json::Null)
-            }
             "logs.next" => self.next_entry().await,
             other => Err(Fault::Adapter(format!("the command line has no `{other}`"))),
         }
@@ -106,8 +90,9 @@ impl Running {
 
     async fn output(&self) -> Result<Json, Fault> {
         drop(self.stdin.lock().await.take());
-        let (mut stdout, mut stderr) = (self.stdout.lock().await, self.stderr.lock().await);
-        let (stdout, stderr) = tokio::join!(read_all(stdout.as_mut()), read_all(stderr.as_mut()));
+        let stdout = async { read_all(self.stdout.lock().await.as_mut()).await };
+        let stderr = async { read_all(self.stderr.lock().await.as_mut()).await };
+        let (stdout, stderr) = tokio::join!(stdout, stderr);
         self.said.lock().await.extend(stderr?);
         let (status, printed) = self.conclude().await?;
         Ok(

@@ -69,10 +69,9 @@ impl Surface for RustSurface {
     }
 
     fn capabilities(&self) -> &'static [&'static str] {
-        const BOTH: [&str; 8] =
-            ["progress", "cancel", "identity", "gc", "main", "pull_policy", "copy_overwrite", "exit_signal"];
-        const FAKE: [&str; 9] = with(BOTH, "fake");
-        const MACHINES: [&str; 10] = with(with::<8, 9>(BOTH, "vm"), "tty");
+        const BOTH: [&str; 6] = ["progress", "cancel", "identity", "gc", "fork", "main"];
+        const FAKE: [&str; 7] = with(BOTH, "fake");
+        const MACHINES: [&str; 8] = with(with::<6, 7>(BOTH, "vm"), "tty");
         if self.engine.is_some() { &FAKE } else { &MACHINES }
     }
 
