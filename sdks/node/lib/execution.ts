@@ -154,7 +154,7 @@ export class Execution {
     return this.#native.pid();
   }
 
-  /** Returns stdin, the same object each time; `null` if it is not connected, or was closed by who waits for the end. */
+  /** Returns stdin, the same object each time; `null` if it is not connected. */
   stdin(): ExecStdin | null {
     if (this.#stdin === undefined) {
       const native = this.#handle.get().takeStdin();

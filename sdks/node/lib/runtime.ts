@@ -1,5 +1,7 @@
 /** The open handle to a home. */
 
+import { setImmediate as turn } from 'node:timers/promises';
+
 import { encode, flag, milliseconds, options as object, optionalText, text } from './arguments.js';
 import { Box } from './box.js';
 import { encodeBox } from './box-options.js';
@@ -298,7 +300,12 @@ export class Boxlite {
    */
   async shutdown(timeoutSecs?: number | null): Promise<void> {
     const timeout = milliseconds(timeoutSecs, 'timeoutSecs', SHUTDOWN_SECS);
-    await run(undefined, () => this.#native.shutdown(timeout));
+    try {
+      await run(undefined, () => this.#native.shutdown(timeout));
+    } finally {
+      // What ended before may have been settled in the same turn, and be further from its caller than this is.
+      await turn();
+    }
   }
 
   /** Does the same within two seconds, by force if it has to. */

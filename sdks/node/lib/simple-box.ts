@@ -4,7 +4,7 @@ import { options as object } from './arguments.js';
 import type { Box } from './box.js';
 import { DEFAULT_IMAGE } from './box-options.js';
 import type { BoxOptions, CopyOptions, ExecOptions } from './box-options.js';
-import { InvalidStateError, TimeoutError } from './error-codes.js';
+import { CancelledError, InvalidStateError, TimeoutError } from './error-codes.js';
 import { invalid } from './errors.js';
 import type { OperationOptions } from './operation.js';
 import type { BoxInfo, BoxMetrics, ExecutionResult } from './records.js';
@@ -55,12 +55,19 @@ export class SimpleBox {
 
   /** Returns the box, running. What fails is tried again by the next call. */
   protected async ready(options?: OperationOptions): Promise<Box> {
-    this.#ready ??= this.#prepare(options);
-    try {
-      return await this.#ready;
-    } catch (error) {
-      this.#ready = undefined;
-      throw error;
+    for (;;) {
+      const ready = (this.#ready ??= this.#prepare(options));
+      try {
+        return await ready;
+      } catch (error) {
+        if (this.#ready === ready) {
+          this.#ready = undefined;
+        }
+        // Somebody else gave up what this call was waiting for as well.
+        if (!(error instanceof CancelledError) || options?.signal?.aborted) {
+          throw error;
+        }
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 // Aborting: a request, whose answer is how the native work ended.
 
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { Boxlite, CancelledError } from '@boxlite-ai/boxlite';
@@ -85,6 +86,40 @@ test('one signal cancels many calls, and only those it was given to', async (t) 
     results.map(({ status }) => status),
     references.map((_, number) => (number % 2 ? 'rejected' : 'fulfilled')),
   );
+});
+
+/** Returns how many threads of the library this process has. */
+function threads() {
+  const isOurs = (id) => {
+    try {
+      return readFileSync(`/proc/self/task/${id}/comm`, 'utf8').startsWith('boxlite-');
+    } catch {
+      // It has ended since.
+      return false;
+    }
+  };
+  return readdirSync('/proc/self/task').filter(isOurs).length;
+}
+
+test('calls that end in the same turn as the shutdown are heard of before it', async (t) => {
+  const registry = await Registry.start(t);
+  const { reference } = await registry.push('app:1');
+  await registry.rule({ on: 'manifests', faults: [{ hold_head: 'held' }] });
+  const runtime = await open(t);
+  let heard = false;
+  const far = async () => {
+    for await (const event of runtime.images.pull(reference)) {
+      assert.ok(event.type);
+    }
+  };
+  const pull = far().catch(() => (heard = true));
+  await registry.reached('held');
+  const over = runtime.shutdown();
+  // The event loop does not turn until the runtime has ended.
+  while (threads() > 0);
+  await over;
+  assert.ok(heard);
+  await pull;
 });
 
 test('shutdown races a hundred pulls: each settles once, before it, and the home is let go of', async (t) => {

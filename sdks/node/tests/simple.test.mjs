@@ -75,6 +75,24 @@ test('an image that is not held is pulled; what fails can be tried again', async
   await runtime.images.remove(image);
 });
 
+test('who gives up waiting for a simple box takes nobody else along', async (t) => {
+  const registry = await Registry.start(t);
+  const runtime = await openMachines(t);
+  const { reference } = await registry.push(`shared-${process.pid}:1`, { base: 'busybox' });
+  await registry.rule({ on: 'manifests', first: 1, faults: [{ hold_head: 'held' }] });
+  const box = new SimpleBox({ image: reference, memoryMib: 256, runtime });
+  t.after(() => box[Symbol.asyncDispose]());
+  const abort = new AbortController();
+  const first = box.exec('true', [], {}, { signal: abort.signal });
+  const second = box.exec('echo', 'second');
+  await registry.reached('held');
+  abort.abort();
+  await fails(first, 'Cancelled');
+  assert.equal((await second).stdout, 'second\n');
+  await box.stop();
+  await runtime.images.remove(reference);
+});
+
 test('a simple box that is disposed of after its runtime is no error', async (t) => {
   const runtime = await openMachines(t);
   const box = new SimpleBox({ ...MACHINE, runtime });
