@@ -3,6 +3,7 @@
 
 mod errors;
 mod header;
+mod operations;
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ pub struct Generated {
 }
 
 /// What makes files, in order: a later one may read what an earlier one has written.
-const GENERATORS: [fn(&Path) -> Result<Vec<Generated>>; 2] = [error_tables, c_header];
+const GENERATORS: [fn(&Path) -> Result<Vec<Generated>>; 3] = [error_tables, c_header, parity];
 
 fn error_tables(root: &Path) -> Result<Vec<Generated>> {
     errors::generate(&std::fs::read_to_string(root.join("api/errors.toml")).context("api/errors.toml")?)
@@ -23,6 +24,11 @@ fn error_tables(root: &Path) -> Result<Vec<Generated>> {
 
 fn c_header(root: &Path) -> Result<Vec<Generated>> {
     Ok(vec![header::generate(root)?])
+}
+
+fn parity(root: &Path) -> Result<Vec<Generated>> {
+    let toml = std::fs::read_to_string(root.join("api/operations.toml")).context("api/operations.toml")?;
+    Ok(vec![operations::generate(&toml)?])
 }
 
 /// Writes every generated file.
