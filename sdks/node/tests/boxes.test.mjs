@@ -242,8 +242,8 @@ test('archives stream out of one box and into another', async (t) => {
   await to.putArchive('/tmp', await from.getArchive('/tmp/made'));
   assert.equal((await shell(to, 'md5sum < /tmp/made/file')).stdout, sum);
   const whole = await (await from.getArchive('/tmp/made')).bytes();
-  await to.putArchive('/root', whole);
-  assert.equal((await shell(to, 'md5sum < /root/made/file')).stdout, sum);
+  await to.putArchive('/etc', whole);
+  assert.equal((await shell(to, 'md5sum < /etc/made/file')).stdout, sum);
   const broken = async function* () {
     yield whole.subarray(0, 100_000);
     throw new RangeError('the source broke');

@@ -80,7 +80,7 @@ test('docs/node.md does what it says', async (t) => {
     'true',
     'hello\n 3',
     'a\nb\n',
-    'Cancelled AbortError true',
+    'Cancelled AbortError changed my mind',
     'NotFound 2 images.get',
     'running',
     'Stopped',
