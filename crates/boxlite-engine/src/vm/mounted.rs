@@ -3,7 +3,7 @@
 //! ```text
 //! templates/<key>.<unique>/  memory, state, meta.json   as of any template
 //!                            disk                       the writable disk as the machine had it when it was saved
-//! templates/<key>.seen       boxes of the image have been started without: the next one makes it
+//! templates/<key>.seen       how many boxes of the image have been started without, until there are enough to make it
 //! ```
 //! For boxes that start for the first time; one that has a disk of its own mounts that in a machine from the plain
 //! template. The invariant: what a machine remembers of its disks is what is on them. So a box gets memory, state and disk of
@@ -11,6 +11,7 @@
 //! size of the disk, and the image's files with the times they were last changed.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,13 @@ const MOUNT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between the key of a template and what makes its name unique.
 const SEPARATOR: char = '.';
 
-/// Name of the note that boxes were started without, and of the lock of whoever makes a template.
+/// New boxes of an image that are started without a template of its own before one is made. That takes as long as some six of
+/// them gain by it, and 100 MB of disk: nothing for an image that is started once or twice.
+pub const STARTS_BEFORE: usize = 3;
+
+/// Name of the note of boxes started without, and of the lock of whoever makes a template.
 const SEEN: &str = "seen";
+const STARTED: u8 = b'.';
 const LOCK: &str = "lock";
 
 /// Returns the key of the template in which `root` is mounted over a disk of `disk_mib` MiB, made out of the plain template
@@ -77,17 +83,24 @@ pub fn find(home: &Home, key: &str) -> Option<PathBuf> {
     paths.map(|entry| entry.path()).find(|path| has_disk(path) && template::is_ready(path))
 }
 
-/// Returns whether one is to be made. It costs as much as three starts and 100 MB of disk, so an image that is started once
-/// never gets one: the first to ask leaves a note.
+/// Returns whether one is to be made now, and otherwise notes one more start without.
 ///
 /// # Errors
-/// `Storage` if the note cannot be left.
+/// `Storage` if that cannot be noted.
 pub fn is_due(home: &Home, key: &str) -> Result<bool> {
     let note = note(home, key);
-    match fs::read(&note) {
-        Ok(content) => Ok(content.is_empty()),
-        Err(_) => fs::write(&note, b"").map(|()| false).map_err(|source| Error::io("write", &note, source)),
+    let noted = fs::read(&note).unwrap_or_default();
+    // Anything else is the reason why none can be made.
+    if noted.iter().any(|byte| *byte != STARTED) {
+        return Ok(false);
     }
+    if noted.len() >= STARTS_BEFORE {
+        return Ok(true);
+    }
+    let file = File::options().append(true).create(true).open(&note);
+    file.and_then(|mut file| file.write_all(&[STARTED]))
+        .map(|()| false)
+        .map_err(|source| Error::io("write", &note, source))
 }
 
 /// Notes why one cannot be made, so that not every start tries it anew.
