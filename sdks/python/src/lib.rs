@@ -19,6 +19,7 @@ mod operation;
 mod options;
 mod runtime;
 mod streams;
+mod task;
 
 use pyo3::prelude::*;
 

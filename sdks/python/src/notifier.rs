@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 
 use crate::bound::ProcessBound;
 use crate::exit::detached;
-use crate::operation::Task;
+use crate::task::Task;
 
 /// Collects the operations of one event loop that can go on.
 #[pyclass(frozen, module = "boxlite._native")]

@@ -4,14 +4,10 @@
 //! thread that wants it: by an event loop, when its [`crate::notifier::Notifier`] says so, or by a thread that blocks in
 //! [`Operation::wait`]. Cancelling is a request: the operation is over when the work has rolled back, not before.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use boxlite::{CancellationToken, Error, ErrorCode, Result, cancelled_by};
@@ -24,99 +20,11 @@ use crate::bound::ProcessBound;
 use crate::convert;
 use crate::exit::detached;
 use crate::failure::Failure;
-use crate::notifier::{Inbox, Notifier};
+use crate::notifier::Notifier;
+use crate::task::{Answer, Task};
 
 /// How often a blocked main thread looks whether a signal has come in: what Ctrl-C takes at most to be noticed.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Makes the Python value of an answer, once the interpreter's lock is held.
-pub type Answer = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
-
-type Work = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
-
-/// The half of an operation that wakers and event loops share.
-pub struct Task {
-    state: Mutex<State>,
-    waiter: Mutex<Waiter>,
-    progress: Mutex<VecDeque<Answer>>,
-}
-
-enum State {
-    Pending(Work),
-    Done(Result<Answer>),
-    Taken,
-}
-
-enum Waiter {
-    Nobody,
-    Thread(Thread),
-    Loop(Arc<Inbox>, u64),
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-impl Task {
-    /// Lets the operation go on. Returns whether it is over.
-    pub fn poll(self: &Arc<Self>) -> bool {
-        let mut state = lock(&self.state);
-        let State::Pending(work) = &mut *state else { return true };
-        let waker = Waker::from(self.clone());
-        let Poll::Ready(answer) = work.as_mut().poll(&mut Context::from_waker(&waker)) else { return false };
-        let over = std::mem::replace(&mut *state, State::Done(answer));
-        drop(state);
-        // Dropped without the lock: it may be the last of what it holds.
-        drop(over);
-        true
-    }
-
-    pub fn has_progress(&self) -> bool {
-        !lock(&self.progress).is_empty()
-    }
-
-    /// Adds something to tell before the operation is over.
-    fn tell(self: &Arc<Self>, item: Answer) {
-        lock(&self.progress).push_back(item);
-        self.wake_by_ref();
-    }
-
-    fn take(&self) -> Option<Result<Answer>> {
-        let mut state = lock(&self.state);
-        match std::mem::replace(&mut *state, State::Taken) {
-            State::Done(answer) => Some(answer),
-            other => {
-                *state = other;
-                None
-            }
-        }
-    }
-
-    /// Waits on this thread until the operation is over or has progress to tell, or time is up.
-    fn park(self: &Arc<Self>, until: Option<Instant>) -> bool {
-        *lock(&self.waiter) = Waiter::Thread(std::thread::current());
-        loop {
-            if self.poll() || self.has_progress() {
-                return true;
-            }
-            match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => std::thread::park(),
-                Some(left) if left.is_zero() => return false,
-                Some(left) => std::thread::park_timeout(left),
-            }
-        }
-    }
-}
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        match &*lock(&self.waiter) {
-            Waiter::Nobody => {}
-            Waiter::Thread(thread) => thread.unpark(),
-            Waiter::Loop(inbox, key) => inbox.push(*key, self.clone()),
-        }
-    }
-}
 
 /// One call into the library. Dropping it cancels it without waiting.
 #[pyclass(frozen, module = "boxlite._native")]
@@ -191,13 +99,8 @@ impl Operation {
         let work = AssertUnwindSafe(work).catch_unwind().map(|ended| {
             ended.unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "an operation panicked")))
         });
-        let task = Task {
-            state: Mutex::new(State::Pending(Box::pin(work))),
-            waiter: Mutex::new(Waiter::Nobody),
-            progress: Mutex::default(),
-        };
         Operation {
-            task: ProcessBound::new(Arc::new(task)),
+            task: ProcessBound::new(Task::new(Box::pin(work))),
             cancel: ProcessBound::new(cancel),
             timed_out: AtomicBool::new(false),
         }
@@ -208,7 +111,7 @@ impl Operation {
         let teller = Teller(Arc::default());
         let operation = make(teller.clone());
         if let Ok(task) = operation.task.get() {
-            *lock(&teller.0) = Some(Arc::downgrade(task));
+            let _ = teller.0.set(Arc::downgrade(task));
         }
         operation
     }
@@ -216,12 +119,12 @@ impl Operation {
 
 /// Tells of the progress of an operation.
 #[derive(Clone)]
-pub struct Teller(Arc<Mutex<Option<std::sync::Weak<Task>>>>);
+pub struct Teller(Arc<OnceLock<Weak<Task>>>);
 
 impl Teller {
     /// Tells `value`; on whatever thread, and without waiting.
     pub fn tell<T: Serialize + Send + 'static>(&self, value: T) {
-        if let Some(task) = lock(&self.0).as_ref().and_then(std::sync::Weak::upgrade) {
+        if let Some(task) = self.0.get().and_then(Weak::upgrade) {
             task.tell(Box::new(move |py| convert::to_python(py, &value)));
         }
     }
@@ -229,11 +132,8 @@ impl Teller {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        // The work holds wakers, which hold the task, which holds the work: taken apart here, unless it is another
-        // process's.
         if let Ok(task) = self.task.get() {
-            let state = std::mem::replace(&mut *lock(&task.state), State::Taken);
-            drop(state);
+            task.drop_work();
         }
     }
 }
@@ -244,7 +144,7 @@ impl Operation {
     /// already.
     fn start(&self, py: Python<'_>, notifier: &Notifier, key: u64) -> bool {
         let (Ok(task), Some(inbox)) = (self.task.get(), notifier.inbox()) else { return true };
-        *lock(&task.waiter) = Waiter::Loop(inbox, key);
+        task.tell_loop(inbox, key);
         detached(py, || task.poll())
     }
 
@@ -269,7 +169,7 @@ impl Operation {
 
     /// Returns whether it is over.
     fn done(&self) -> bool {
-        self.task.get().map_or(true, |task| !matches!(&*lock(&task.state), State::Pending(_)))
+        self.task.get().map_or(true, |task| task.is_over())
     }
 
     /// Asks for it to be given up; with `timed_out`, because it takes too long.
@@ -286,8 +186,7 @@ impl Operation {
     /// Takes what there is to tell.
     fn take_progress(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
         let Ok(task) = self.task.get() else { return Ok(Vec::new()) };
-        let items = std::mem::take(&mut *lock(&task.progress));
-        items.into_iter().map(|item| item(py)).collect()
+        task.take_progress().into_iter().map(|item| item(py)).collect()
     }
 
     /// Takes the answer: the value, or the [`Failure`].

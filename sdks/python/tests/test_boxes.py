@@ -74,8 +74,10 @@ async def test_streams_are_byte_for_byte(machines: Boxlite, box_options: BoxOpti
 
         async def feed() -> None:
             await stdin.send_input(data)
+            assert not stdin.is_closed()
             await stdin.close()
             await stdin.close()
+            assert stdin.is_closed()
 
         received, _ = await asyncio.gather(stdout.read_all(), feed())
         assert received == data

@@ -166,7 +166,9 @@ def test_ctrl_c_gives_a_blocking_pull_up_and_is_raised_when_it_has_rolled_back(
     program = tmp_path / "program.py"
     program.write_text(
         """
-import sys, boxlite
+import signal, sys, boxlite
+# Whoever runs the tests in the background may have it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 runtime = boxlite.SyncBoxlite(boxlite.Options(home_dir=sys.argv[1]))
 try:
     runtime.images.pull(sys.argv[2])

@@ -85,6 +85,7 @@ _EXECUTION: dict[str, list[tuple[str, Any]]] = {
     "stdin": [], "stdout": [], "stderr": [], "wait": [], "kill": [], "signal": [("signal", REQUIRED)],
     "resize_tty": [("rows", REQUIRED), ("cols", REQUIRED)],
 }  # fmt: skip
+_STDIN: dict[str, list[tuple[str, Any]]] = {"send_input": [("data", REQUIRED)], "close": [], "is_closed": []}
 _SIMPLE: dict[str, list[tuple[str, Any]]] = {
     "exec": _SIMPLE_EXEC, "start": [], "stop": [], "shutdown": [], "info": [], "metrics": [], "copy_in": _COPY_IN,
     "copy_out": _COPY_OUT,
@@ -104,6 +105,8 @@ METHODS: dict[str, dict[str, list[tuple[str, Any]]]] = {
     "SyncBox": _BOX,
     "Execution": _EXECUTION,
     "SyncExecution": _EXECUTION,
+    "ExecStdin": _STDIN,
+    "SyncExecStdin": _STDIN,
     "SimpleBox": _SIMPLE,
     "SyncSimpleBox": _SIMPLE,
     "CodeBox": _CODE,

@@ -25,7 +25,7 @@ wheel() {
         >"$target/python/cargo/cargo"
     chmod +x "$target/python/cargo/cargo"
     rm -f "$1"/boxlite-*.whl
-    PATH=$target/python/cargo:$PATH maturin build --release --locked --quiet --out "$1"
+    PATH=$target/python/cargo:$PATH maturin build --release --locked --out "$1" >&2
 }
 
 # conformance: builds the registry that serves images to the tests, and the driver of the scenarios.

@@ -6,9 +6,21 @@ is for asyncio; `boxlite.sync` holds the same for threads that wait, whose class
 
 from . import _error_codes
 from ._box import Box
+from ._box_data import BoxInfo, BoxMetrics, BoxStateInfo, ExecResult, ExitStatus, FileStat, IsolationInfo, LogEntry, Output
 from ._error import BoxliteError, ExecError, ParseError
 from ._error_codes import *  # noqa: F403
 from ._execution import Execution
+from ._home_data import CheckReport, DoctorCheck, DoctorReport, Event, Finding, KernelInfo, RuntimeMetrics, UsageReport
+from ._image_data import (
+    ImageConfig,
+    ImageDetails,
+    ImageInfo,
+    ImagePullResult,
+    ImageUsage,
+    LayerInfo,
+    Platform,
+    RemovedImage,
+)
 from ._images import ImageHandle
 from ._interactive import InteractiveBox
 from ._native import VERSION as __version__
@@ -17,33 +29,6 @@ from ._pull_stream import PullStream
 from ._runtime import Boxlite
 from ._simple import CodeBox, SimpleBox
 from ._streams import ByteReader, Events, ExecStderr, ExecStdin, ExecStdout, Logs
-from ._types import (
-    BoxInfo,
-    BoxMetrics,
-    BoxStateInfo,
-    CheckReport,
-    DoctorCheck,
-    DoctorReport,
-    Event,
-    ExecResult,
-    ExitStatus,
-    FileStat,
-    Finding,
-    ImageConfig,
-    ImageDetails,
-    ImageInfo,
-    ImagePullResult,
-    ImageUsage,
-    IsolationInfo,
-    KernelInfo,
-    LayerInfo,
-    LogEntry,
-    Output,
-    Platform,
-    RemovedImage,
-    RuntimeMetrics,
-    UsageReport,
-)
 from .sync import Box as SyncBox
 from .sync import Boxlite as SyncBoxlite
 from .sync import ByteReader as SyncByteReader

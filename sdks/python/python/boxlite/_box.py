@@ -8,13 +8,13 @@ from types import TracebackType
 
 from . import _native
 from ._asyncio import run
+from ._box_data import BoxInfo, BoxMetrics, FileStat
 from ._commands import STOP_TIMEOUT, copying, exec_spec
 from ._error_codes import InvalidStateError, NotFoundError
 from ._execution import Execution
 from ._handle import Handle
 from ._options import CopyOptions, Environment, StrPath
 from ._streams import ByteReader, Logs
-from ._types import BoxInfo, BoxMetrics, FileStat
 
 
 class Box(Handle[_native.Box]):

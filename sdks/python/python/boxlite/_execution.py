@@ -6,9 +6,9 @@ from types import TracebackType
 
 from . import _native
 from ._asyncio import run
+from ._box_data import ExitStatus, Output
 from ._handle import CallableText, Handle
 from ._streams import ExecStderr, ExecStdin, ExecStdout
-from ._types import ExitStatus, Output
 
 
 class Execution(Handle[_native.Execution]):

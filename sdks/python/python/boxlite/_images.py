@@ -7,10 +7,10 @@ import os
 from . import _native
 from ._asyncio import run
 from ._handle import Handle
+from ._image_data import ImageDetails, ImageInfo, ImagePullResult, ImageUsage, RemovedImage
 from ._options import PullPolicy, StrPath
 from ._progress import Progress, told
 from ._pull_stream import PullStream
-from ._types import ImageDetails, ImageInfo, ImagePullResult, ImageUsage, RemovedImage
 
 Infos = list[ImageInfo]
 

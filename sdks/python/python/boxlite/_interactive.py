@@ -12,11 +12,11 @@ import tty
 from types import TracebackType
 from typing import Any
 
+from ._box_data import ExitStatus
 from ._error_codes import InvalidStateError
 from ._execution import Execution
 from ._runtime import Boxlite
 from ._simple import SimpleBox
-from ._types import ExitStatus
 
 
 class InteractiveBox(SimpleBox):

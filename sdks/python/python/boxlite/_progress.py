@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ._types import Event
+from ._home_data import Event
 
 #: Hears of the events of a pull, in the thread that awaits it.
 Progress = Callable[[Event], object]

@@ -7,8 +7,9 @@ from types import TracebackType
 
 from . import _native
 from ._asyncio import run
+from ._home_data import Event
+from ._image_data import ImagePullResult
 from ._progress import told
-from ._types import Event, ImagePullResult
 
 
 class PullStream:

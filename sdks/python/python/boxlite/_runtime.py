@@ -8,13 +8,14 @@ from . import _native
 from ._asyncio import run
 from ._base import Base
 from ._box import Box
+from ._box_data import BoxInfo
 from ._error import from_failure
 from ._error_codes import AlreadyExistsError, NotFoundError, StoppedError
+from ._home_data import CheckReport, DoctorReport, KernelInfo, RuntimeMetrics, UsageReport
 from ._images import ImageHandle
 from ._options import BoxOptions, Options, PullPolicy
 from ._prepare import Stages, resources, stages
 from ._streams import Events
-from ._types import BoxInfo, CheckReport, DoctorReport, KernelInfo, RuntimeMetrics, UsageReport
 
 #: Seconds a shutdown may take if the caller does not say.
 SHUTDOWN_TIMEOUT = 10.0

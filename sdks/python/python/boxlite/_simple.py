@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ._box import Box
+from ._box_data import BoxInfo, BoxMetrics, ExecResult
 from ._error_codes import InvalidStateError, NotFoundError, TimeoutError, UnsupportedError
 from ._options import BoxOptions, CopyOptions, Environment, StrPath
 from ._runtime import Boxlite
-from ._types import BoxInfo, BoxMetrics, ExecResult
 
 S = TypeVar("S", bound="SimpleBox")
 

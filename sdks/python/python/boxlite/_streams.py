@@ -10,8 +10,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from . import _native
 from ._asyncio import run
+from ._box_data import LogEntry
+from ._home_data import Event
 from ._text import PIECE_BYTES, Decoder, Lines
-from ._types import Event, LogEntry
 
 
 class _Readable(Protocol):
@@ -114,6 +115,7 @@ class ExecStdin:
     def __init__(self, native: _native.Stdin) -> None:
         """Wrap a native stream; for the package itself."""
         self._native = native
+        self._closed = False
 
     async def send_input(self, data: bytes | str) -> None:
         """Write all of it, text as UTF-8; return when it is taken. Cancelled, part of it may have been written."""
@@ -126,6 +128,11 @@ class ExecStdin:
     async def close(self) -> None:
         """End the input. May be called again."""
         await run(self._native.close())
+        self._closed = True
+
+    def is_closed(self) -> bool:
+        """Return whether the input was ended."""
+        return self._closed
 
 
 T = TypeVar("T")

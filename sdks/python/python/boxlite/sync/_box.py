@@ -9,11 +9,11 @@ from types import TracebackType
 
 from .. import _native
 from .._blocking import run
+from .._box_data import BoxInfo, BoxMetrics, FileStat
 from .._commands import STOP_TIMEOUT, copying, exec_spec
 from .._error_codes import InvalidStateError, NotFoundError
 from .._handle import Handle
 from .._options import CopyOptions, Environment, StrPath
-from .._types import BoxInfo, BoxMetrics, FileStat
 from ._execution import SyncExecution
 from ._streams import SyncByteReader, SyncLogs
 

@@ -7,8 +7,8 @@ from types import TracebackType
 
 from .. import _native
 from .._blocking import run
+from .._box_data import ExitStatus, Output
 from .._handle import CallableText, Handle
-from .._types import ExitStatus, Output
 from ._streams import SyncExecStderr, SyncExecStdin, SyncExecStdout
 
 

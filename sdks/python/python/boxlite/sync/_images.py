@@ -8,9 +8,9 @@ import os
 from .. import _native
 from .._blocking import run
 from .._handle import Handle
+from .._image_data import ImageDetails, ImageInfo, ImagePullResult, ImageUsage, RemovedImage
 from .._options import PullPolicy, StrPath
 from .._progress import Progress, told
-from .._types import ImageDetails, ImageInfo, ImagePullResult, ImageUsage, RemovedImage
 from ._pull_stream import SyncPullStream
 
 Infos = list[ImageInfo]

@@ -10,7 +10,8 @@ from .. import _native
 from .._blocking import is_main_thread, run
 from .._error import BoxliteError
 from .._error_codes import InvalidStateError
-from .._types import Event, ImagePullResult
+from .._home_data import Event
+from .._image_data import ImagePullResult
 
 
 class SyncPullStream:

@@ -7,11 +7,12 @@ from types import TracebackType
 
 from .. import _native
 from .._blocking import run
+from .._box_data import BoxInfo
 from .._error import from_failure
 from .._error_codes import AlreadyExistsError, NotFoundError, StoppedError
+from .._home_data import CheckReport, DoctorReport, KernelInfo, RuntimeMetrics, UsageReport
 from .._options import BoxOptions, Options, PullPolicy
 from .._prepare import Stages, resources, stages
-from .._types import BoxInfo, CheckReport, DoctorReport, KernelInfo, RuntimeMetrics, UsageReport
 from ._base import Base
 from ._box import SyncBox
 from ._images import SyncImageHandle

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from .._box_data import BoxInfo, BoxMetrics, ExecResult
 from .._error_codes import InvalidStateError, NotFoundError, TimeoutError, UnsupportedError
 from .._options import BoxOptions, CopyOptions, Environment, StrPath
-from .._types import BoxInfo, BoxMetrics, ExecResult
 from ._box import SyncBox
 from ._runtime import SyncBoxlite
 
