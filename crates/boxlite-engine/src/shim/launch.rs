@@ -238,7 +238,10 @@ pub fn reap(directory: &Path) -> Result<Option<ExitRecord>> {
         } else {
             "machine died: its shim was killed"
         };
-        let open = std::fs::File::open(directory).map_err(|error| Error::io("open", directory, error))?;
+        let open = match std::fs::File::open(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|error| Error::io("open", directory, error))?,
+        };
         record::write(&open.into(), &ExitRecord::now(KILLED, reason))
             .map_err(|error| Error::io("write the exit record in", directory, error))?;
     }
@@ -255,7 +258,22 @@ fn clear(directory: &Path) -> Result<()> {
         let message = format!("process {} of the box cannot be killed", vmm.pid);
         return Err(Error::new(ErrorCode::Engine, message));
     }
-    let open = OwnedFd::from(std::fs::File::open(directory).map_err(failed)?);
+    let open = match std::fs::File::open(directory) {
+        // Removed together with the box by whoever learned of its end first.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => OwnedFd::from(opened.map_err(failed)?),
+    };
     files::remove(&open, listener::SOCKET_FILE).map_err(failed)?;
     files::remove(&open, identity::PROCESSES_FILE).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_that_was_removed_meanwhile_has_nothing_left_to_reap() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(reap(&root.path().join("gone")).unwrap(), None);
+    }
 }
