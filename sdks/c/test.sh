@@ -106,7 +106,7 @@ run_examples() {
     check "200 commands on one queue ($suffix)" prints "200 commands, one thread" "$@" "$work/many-$suffix" "$box" "$home"
     check "misuse tour ($suffix)" prints "0 surprises" "$@" "$work/misuse-$suffix" "$home" "$box"
     ask '{"id": 3, "op": "rule", "rule": {"on": "blobs", "faults": [{"hold_after": [100000, "'"$suffix"'"]}]}}'
-    check "a pull is given up ($suffix)" ends_with 130 "$@" "$work/pull-$suffix" "$large" "$work/home-$suffix" 1
+    check "a pull is given up ($suffix)" ends_with 130 "$@" "$work/pull-$suffix" "$large" "$work/home-$suffix" cancel
     ask '{"id": 4, "op": "gate_open", "gate": "'"$suffix"'"}'
     ask '{"id": 5, "op": "heal"}'
     check "and goes on the next time ($suffix)" prints "bytes fetched" "$@" "$work/pull-$suffix" "$large" "$work/home-$suffix"

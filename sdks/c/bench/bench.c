@@ -13,7 +13,7 @@
 
 #include <boxlite.h>
 
-enum { ROUNDS = 5, CALLS = 200000, OPERATIONS = 2000, BUFFER = 256 * 1024, STREAM = 200000000 };
+enum { ROUNDS = 3, CALLS = 200000, OPERATIONS = 200, BUFFER = 256 * 1024, STREAM = 100000000 };
 
 static boxlite_runtime *runtime = NULL;
 static boxlite_images *images = NULL;
@@ -109,7 +109,7 @@ static void queue_lists(void)
 /* Reads all that a command prints: waiting in the read itself, or for an operation first. */
 static void stream(bool by_operations)
 {
-    const char *const command[] = {"head", "-c", "200000000", "/dev/zero"};
+    const char *const command[] = {"head", "-c", "100000000", "/dev/zero"};
     unsigned char *buffer = (unsigned char *)malloc(BUFFER);
     boxlite_error *error = NULL;
     boxlite_execution *execution = NULL;
@@ -175,6 +175,7 @@ int main(int count, char **arguments)
         fprintf(stderr, "usage: bench HOME IMAGE\n");
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     must(boxlite_runtime_options_new(&options, &error), "options", error);
     must(boxlite_runtime_options_set_home(options, arguments[1], &error), "home", error);
     must(boxlite_runtime_open_sync(options, &runtime, &error), "open", error);

@@ -1,18 +1,17 @@
 /*
  * A pull that can be watched and given up: shows how far it is, and cancels when the user presses Ctrl-C.
  *
- *     pull REFERENCE [HOME] [CANCEL_AFTER_BYTES]
+ *     pull REFERENCE [HOME [cancel]]
  *
  * The library installs no signal handler and calls nothing back: this program waits in `poll` for the descriptor of the
  * operation, looks at the progress whenever it likes, and asks for an end when it wants one. The last argument makes it
- * want one by itself, as soon as so many bytes have come.
+ * want one by itself, as soon as layers are being fetched.
  */
 #define _POSIX_C_SOURCE 200809L
 
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <boxlite.h>
@@ -33,7 +32,7 @@ static int failed(const char *what, boxlite_error *error)
 }
 
 /* Waits for the end of a pull, and shows how far it is ten times a second. */
-static boxlite_status watch(boxlite_operation *pull, unsigned long long cancel_after, boxlite_error **error)
+static boxlite_status watch(boxlite_operation *pull, bool cancel, boxlite_error **error)
 {
     boxlite_progress progress;
     struct pollfd ended;
@@ -54,7 +53,7 @@ static boxlite_status watch(boxlite_operation *pull, unsigned long long cancel_a
         fprintf(stderr, "\r%u of %u layers, %llu of %llu bytes", (unsigned)progress.layers_done,
                 (unsigned)progress.layer_count, (unsigned long long)progress.received_bytes,
                 (unsigned long long)progress.total_bytes);
-        if (interrupted || (cancel_after > 0 && progress.received_bytes >= cancel_after)) {
+        if (interrupted || (cancel && progress.stage == BOXLITE_STAGE_LAYERS)) {
             /* A request: the pull takes back what it has begun, and the loop goes on until it has. */
             boxlite_operation_cancel(pull, NULL);
         }
@@ -77,7 +76,7 @@ int main(int count, char **arguments)
     int code = 0;
 
     if (count < 2) {
-        fprintf(stderr, "usage: pull REFERENCE [HOME] [CANCEL_AFTER_BYTES]\n");
+        fprintf(stderr, "usage: pull REFERENCE [HOME [cancel]]\n");
         return 2;
     }
     memset(&action, 0, sizeof action);
@@ -97,7 +96,7 @@ int main(int count, char **arguments)
         boxlite_images_pull(images, arguments[1], NULL, &pull, &error) != BOXLITE_OK) {
         code = failed("pull", error);
     } else {
-        status = watch(pull, count > 3 ? strtoull(arguments[3], NULL, 10) : 0, &error);
+        status = watch(pull, count > 3, &error);
         if (status == BOXLITE_CANCELLED) {
             printf("given up; the next pull goes on from here\n");
             boxlite_error_free(error);
