@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from registry import Registry
 
 ROUNDS = 5
-STREAM_BYTES = 64 << 20
+STREAM_BYTES = 32 << 20
 
 
 def line(what: str, value: str, against: str = "") -> None:
