@@ -39,10 +39,17 @@ pub struct Executor {
     next_key: Cell<u64>,
     /// How many tasks keep Node running.
     holding: Cell<usize>,
-    cancels: RefCell<HashMap<u32, CancellationToken>>,
+    operations: RefCell<HashMap<u32, Operation>>,
     /// Runtimes that are not known to be shut down.
     runtimes: RefCell<HashMap<u64, Runtime>>,
     gone: Cell<bool>,
+}
+
+/// Something under way that can be cancelled.
+struct Operation {
+    token: CancellationToken,
+    /// The task that waits for it, once that is known.
+    task: Option<u64>,
 }
 
 struct Task {
@@ -92,7 +99,7 @@ impl Executor {
             tasks: RefCell::default(),
             next_key: Cell::new(1),
             holding: Cell::new(0),
-            cancels: RefCell::default(),
+            operations: RefCell::default(),
             runtimes: RefCell::default(),
             gone: Cell::new(false),
         });
@@ -110,14 +117,16 @@ impl Executor {
         Env::from_raw(self.env)
     }
 
-    /// Runs a future; what it does before it waits for the first time has been done when this returns.
-    pub fn spawn(self: &Rc<Self>, holds: bool, future: impl Future<Output = ()> + 'static) {
+    /// Runs a future; what it does before it waits for the first time has been done when this returns. Returns the key of
+    /// the task.
+    pub fn spawn(self: &Rc<Self>, holds: bool, future: impl Future<Output = ()> + 'static) -> u64 {
         let key = self.key();
         let waker = TaskWaker::new(key, self.inbox.clone());
         if holds {
             self.hold(1);
         }
         self.poll(key, Task { future: Box::pin(future), waker, holds });
+        key
     }
 
     /// Makes the token by which [`Executor::cancel`] ends `operation`; it is cancelled already for [`GIVEN_UP`].
@@ -126,21 +135,33 @@ impl Executor {
         if operation == GIVEN_UP {
             token.cancel();
         } else {
-            self.cancels.borrow_mut().insert(operation, token.clone());
+            let begun = Operation { token: token.clone(), task: None };
+            self.operations.borrow_mut().insert(operation, begun);
         }
         token
     }
 
-    /// Forgets an operation that is over.
-    pub fn finished(&self, operation: u32) {
-        self.cancels.borrow_mut().remove(&operation);
+    /// Says which task waits for an operation.
+    pub fn waits_for(&self, task: u64, operation: u32) {
+        if let Some(begun) = self.operations.borrow_mut().get_mut(&operation) {
+            begun.task = Some(task);
+        }
     }
 
-    /// Asks an operation to end.
+    /// Forgets an operation that is over.
+    pub fn finished(&self, operation: u32) {
+        self.operations.borrow_mut().remove(&operation);
+    }
+
+    /// Asks an operation to end; the library has been told when this returns.
     pub fn cancel(&self, operation: u32) {
-        let token = self.cancels.borrow().get(&operation).cloned();
-        if let Some(token) = token {
-            token.cancel();
+        let begun = self.operations.borrow().get(&operation).map(|begun| (begun.token.clone(), begun.task));
+        let Some((token, task)) = begun else { return };
+        token.cancel();
+        // It passes the request on when it is polled. A turn of the event loop later the work might have won.
+        let task = task.and_then(|key| Some((key, self.tasks.borrow_mut().remove(&key)?)));
+        if let Some((key, task)) = task {
+            self.poll(key, task);
         }
     }
 

@@ -23,18 +23,20 @@ pub fn promise<'env, T: ToNapiValue + 'static>(
     // SAFETY: `env` is the environment of the call this happens in.
     check_status!(unsafe { sys::napi_create_promise(env.raw(), &mut deferred, &mut raw) })?;
     let (inner, raw_env) = (executor.clone(), env.raw());
-    executor.spawn(true, async move {
+    let cancel = (operation != 0).then(|| executor.cancellable(operation));
+    let task = executor.spawn(true, async move {
         let guarded = AssertUnwindSafe(future).catch_unwind();
-        let result = if operation == 0 {
-            guarded.await
-        } else {
-            let cancel = inner.cancellable(operation);
-            let result = cancelled_by(cancel, guarded).await;
-            inner.finished(operation);
-            result
+        let result = match cancel {
+            None => guarded.await,
+            Some(cancel) => {
+                let result = cancelled_by(cancel, guarded).await;
+                inner.finished(operation);
+                result
+            }
         };
         settle(raw_env, deferred, result.unwrap_or_else(|_| Err(panicked())));
     });
+    executor.waits_for(task, operation);
     // SAFETY: the promise was made above, in the scope of the same call.
     unsafe { Unknown::from_napi_value(env.raw(), raw) }
 }

@@ -80,7 +80,7 @@ test('docs/node.md does what it says', async (t) => {
     'true',
     'hello\n 3',
     'a\nb\n',
-    'Cancelled AbortError changed my mind',
+    /changed my mind|the pull had won/,
     'NotFound 2 images.get',
     'running',
     'Stopped',
