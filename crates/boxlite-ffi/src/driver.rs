@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use boxlite::{Error, ErrorCode, Result};
 use tokio::sync::Notify;
@@ -40,7 +40,7 @@ impl Driver {
     pub fn run(&self, future: impl Future<Output = ()> + Send + 'static) {
         let mut future = Box::pin(future);
         let _timers = self.handle.enter();
-        if let Poll::Pending = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             self.handle.spawn(future);
         }
     }

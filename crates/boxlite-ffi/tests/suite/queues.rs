@@ -60,7 +60,7 @@ fn every_operation_completes_once_also_when_freed_or_bound_late() {
         assert!(seen.insert(completion.user_data), "{completion:?} came twice");
         // Freeing cancels: those may have ended either way.
         assert!(
-            completion.status == 0 || completion.user_data % 2 == 0 && completion.status == 32,
+            completion.status == 0 || completion.user_data.is_multiple_of(2) && completion.status == 32,
             "{completion:?}"
         );
     }
