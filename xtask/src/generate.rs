@@ -15,8 +15,10 @@ pub struct Generated {
     text: String,
 }
 
+type Generator = fn(&Path) -> Result<Vec<Generated>>;
+
 /// What makes files, in order: a later one may read what an earlier one has written.
-const GENERATORS: [fn(&Path) -> Result<Vec<Generated>>; 3] = [error_tables, c_header, parity];
+const GENERATORS: [Generator; 3] = [error_tables, c_header, parity];
 
 fn error_tables(root: &Path) -> Result<Vec<Generated>> {
     errors::generate(&std::fs::read_to_string(root.join("api/errors.toml")).context("api/errors.toml")?)
