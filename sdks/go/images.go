@@ -25,7 +25,7 @@ func newImages(n *native, pointer *C.boxlite_images) *Images {
 	return images
 }
 
-// List returns every reference held, newest first.
+// List returns every reference held, by name.
 func (i *Images) List(ctx context.Context) ([]ImageInfo, error) {
 	var wire []wireImageInfo
 	err := i.callJSON(ctx, "images.list", &wire,

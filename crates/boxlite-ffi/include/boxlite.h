@@ -1480,7 +1480,7 @@ boxlite_status boxlite_images_pull(boxlite_images *images,
                                    boxlite_error **error);
 
 /**
- * Lists every reference held, newest first.
+ * Lists every reference held, by name.
  *
  * Gives a list of `boxlite_image_info`, with `boxlite_operation_take_result`.
  */

@@ -76,7 +76,7 @@ export class Images {
     return records.record<PulledImage>(await listener.guard(pulled));
   }
 
-  /** Lists every reference held, newest first. */
+  /** Lists every reference held, by name. */
   async list(options?: OperationOptions): Promise<ImageInfo[]> {
     return records.images(await run(options?.signal, (operation) => this.#handle.get().list(operation)));
   }

@@ -84,7 +84,7 @@ pub unsafe extern "C" fn boxlite_images_pull(
     unsafe { begin("images.pull", images, operation, error, read, work) }
 }
 
-/// Lists every reference held, newest first.
+/// Lists every reference held, by name.
 ///
 /// Gives a list of `boxlite_image_info`, with `boxlite_operation_take_result`.
 #[unsafe(no_mangle)]
