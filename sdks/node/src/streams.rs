@@ -15,7 +15,7 @@ use futures::lock::Mutex;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, Unknown};
 use napi_derive::napi;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, SimplexStream, simplex};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
 use crate::promise::waiting;
 
@@ -167,13 +167,13 @@ impl NativeInput {
 /// What JavaScript writes at one end and an operation of the library reads at the other.
 #[napi]
 pub struct NativePipe {
-    reader: RefCell<Option<ReadHalf<SimplexStream>>>,
+    reader: RefCell<Option<DuplexStream>>,
     writer: RefCell<Option<NativeInput>>,
 }
 
 impl NativePipe {
     /// Takes the end of the library.
-    pub(crate) fn take_reader(&self) -> Option<ReadHalf<SimplexStream>> {
+    pub(crate) fn take_reader(&self) -> Option<DuplexStream> {
         self.reader.borrow_mut().take()
     }
 }
@@ -183,7 +183,8 @@ impl NativePipe {
     /// Makes one.
     #[napi(factory)]
     pub fn create() -> Self {
-        let (reader, writer) = simplex(PIPE_BYTES);
+        // Not `simplex`, whose writer is not told that the reader has gone.
+        let (reader, writer) = duplex(PIPE_BYTES);
         let (reader, writer) = (Some(reader), Some(NativeInput::new(writer)));
         NativePipe { reader: RefCell::new(reader), writer: RefCell::new(writer) }
     }

@@ -249,7 +249,16 @@ test('archives stream out of one box and into another', async (t) => {
     throw new RangeError('the source broke');
   };
   await assert.rejects(to.putArchive('/tmp', broken()), new RangeError('the source broke'));
-  await fails(to.putArchive('/no/such/directory', whole), 'NotFound');
+  let left = false;
+  const endless = async function* () {
+    try {
+      for (;;) yield whole;
+    } finally {
+      left = true;
+    }
+  };
+  await fails(to.putArchive('/no/such/directory', endless()), 'NotFound');
+  await until(() => left);
 });
 
 test('the log of a main command is followed until the box stops', async (t) => {
