@@ -39,10 +39,15 @@ bench:        ## Measure, side by side with peers, and hold the budgets of SPECI
 	@xtask/setup.sh bench
 	$(CARGO) build --release --package boxlite-cli --bin boxlite
 	$(CARGO) bench --package boxlite-benches
+	sdks/c/bench.sh
+	sdks/go/bench.sh
+	sdks/python/benches/run.sh
+	sdks/node/benches/run.sh
 
 soak: export BOXLITE_SOAK_ROUNDS = 1000
 soak: setup   ## The race tests with many more rounds, in every language
 	$(CARGO) test --release --package boxlite --test suite -- shutdown
+	$(CARGO) test --release --package boxlite-ffi --test suite -- races
 	$(MAKE) test-languages
 
 dist: setup   ## Leave what is shipped under dist/: made, checked, and installed in a clean place
