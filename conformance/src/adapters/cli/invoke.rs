@@ -1,6 +1,7 @@
 //! One run of the program, to its end: arguments in, a JSON document or the fields of an error out.
 
 use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
@@ -137,6 +138,8 @@ impl Home {
         let output = output.map_err(|error| Fault::Adapter(error.to_string()))?;
         match printed_error(&output) {
             Some(error) => Err(Fault::Error(error)),
+            // The interrupt came before the program could catch it: nothing was begun.
+            None if output.status.signal() == Some(Signal::INT.as_raw()) => Err(Fault::cancelled()),
             // `system check` and `doctor` exit with 1 and a report.
             None if output.status.success()
                 || (output.status.code() == Some(1) && !output.stdout.is_empty()) =>
