@@ -65,7 +65,7 @@
  * directory nor the environment.
  *
  * FORK. A child process cannot use what its parent opened: every call on such a handle answers BOXLITE_FORKED_PROCESS, at
- * once. It may open a runtime of its own, on the same home if it likes.
+ * once, and so does opening a runtime of its own. Start a program anew instead, with exec.
  */
 
 

@@ -216,7 +216,7 @@ impl ErrorCode {
             ErrorCode::NoSpace => "free space on the disk of the home directory; `boxlite system df` shows what takes it",
             ErrorCode::RateLimited => "try again later, or log in for a higher limit",
             ErrorCode::InvalidHandle => "",
-            ErrorCode::ForkedProcess => "open a runtime in the child process",
+            ErrorCode::ForkedProcess => "start a program anew, with `exec` or `spawn`, instead of forking",
         }
     }
 }

@@ -37,6 +37,7 @@ mod logs;
 mod machine;
 mod operation;
 mod options;
+mod process;
 mod runtime;
 mod threads;
 mod upkeep;

@@ -20,7 +20,7 @@ use crate::keeper::Keeper;
 use crate::operation::run;
 use crate::threads::{Workers, block_on, on_worker_thread};
 use crate::{
-    BoxHandle, DoctorReport, EventStream, Images, Kernels, Options, PrepareProgress, machine, upkeep,
+    BoxHandle, DoctorReport, EventStream, Images, Kernels, Options, PrepareProgress, machine, process, upkeep,
 };
 
 /// Deadline of the shutdown that dropping the last handle means.
@@ -37,7 +37,8 @@ const DROP_GRACE: Duration = Duration::from_millis(250);
 /// without [`Runtime::shutdown`], that happens with a deadline of two seconds, and the drop waits for it; image handles,
 /// box handles and executions do not keep a runtime open.
 ///
-/// After a `fork` every call in the child answers `ForkedProcess`; dropping the child's copy does nothing.
+/// After a `fork` every call in the child answers `ForkedProcess`, opening another runtime too; dropping the child's copy does
+/// nothing.
 #[derive(Clone)]
 pub struct Runtime {
     owner: Arc<Owner>,
@@ -71,9 +72,10 @@ impl Runtime {
     /// uses no network, and locks nothing that another process needs.
     ///
     /// # Errors
-    /// `Config` if no home is named; `Storage` if it cannot be used; `Database` if its database is damaged or was written
+    /// `ForkedProcess` in the child of a process that had opened a runtime; `Config` if no home is named; `Storage` if it cannot be used; `Database` if its database is damaged or was written
     /// by a later release.
     pub async fn open(options: Options) -> Result<Runtime> {
+        process::claim().during("runtime.open")?;
         let home = options.resolve_home().during("runtime.open")?;
         let workers = Workers::start().during("runtime.open")?;
         let opening = open_core(options, home, workers.handle().clone());

@@ -199,7 +199,7 @@ async fn a_forked_child_is_refused_and_does_not_disturb_its_parent() {
 }
 
 async fn forking(options: Options) {
-    let runtime = Runtime::open(options).await.unwrap();
+    let runtime = Runtime::open(options.clone()).await.unwrap();
     let images = runtime.images().clone();
     // SAFETY: the child calls only the library under test, and leaves by `_exit`; that it has no other threads is what is
     // being tested.
@@ -209,10 +209,11 @@ async fn forking(options: Options) {
             futures::executor::block_on(images.list()).unwrap_err().code(),
             futures::executor::block_on(runtime.list()).unwrap_err().code(),
             futures::executor::block_on(runtime.shutdown(Duration::ZERO)).unwrap_err().code(),
+            futures::executor::block_on(Runtime::open(options)).unwrap_err().code(),
         ];
         drop((runtime, images));
         // SAFETY: ends the process and nothing else.
-        unsafe { libc::_exit(i32::from(refused != [ErrorCode::ForkedProcess; 3])) };
+        unsafe { libc::_exit(i32::from(refused != [ErrorCode::ForkedProcess; 4])) };
     }
     let mut status = 0;
     // SAFETY: waits for the child just made; `status` outlives the call.
