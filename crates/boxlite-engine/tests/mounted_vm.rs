@@ -111,10 +111,11 @@ async fn what_a_machine_remembers_of_its_disk_is_what_is_on_it() {
     let vm_box = VmBox::new();
     let session = image.start(&engine, &vm_box).await;
     assert!(is_mounted(&template_of(&session).await));
-    let work = "mkdir /work; for i in $(seq 300); do echo $i > /work/$i; done; rm -r /bin/wget; \
-                dd if=/dev/zero of=/root/zeros bs=1M count=40 2>/dev/null; echo new > /etc/hosts; sync";
+    let work = "mkdir /data; for i in $(seq 300); do echo $i > /data/$i; done; rm -r /bin/wget; \
+                dd if=/dev/zero of=/zeros bs=1M count=40 2>/dev/null; echo new > /etc/hosts; sync";
     output(&session, work).await;
-    let look = "ls /work | wc -l; cat /work/299; test -e /bin/wget || echo gone; wc -c < /root/zeros; cat /etc/hosts";
+    let look =
+        "ls /data | wc -l; cat /data/299; test -e /bin/wget || echo gone; wc -c < /zeros; cat /etc/hosts";
     let expect = "300\n299\ngone\n41943040\nnew\n";
     assert_eq!(output(&session, look).await, expect);
     // Killed: its own disk is mounted anew, in a machine that remembers nothing.
