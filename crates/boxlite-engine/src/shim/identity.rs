@@ -79,10 +79,11 @@ fn whole_file(kind: libc::c_int) -> libc::flock {
 /// # Errors
 /// `Storage` if the directory cannot be read.
 pub fn supervisor(directory: &Path) -> Result<Option<ProcessIdentity>> {
-    // Between taking its lock and saying who it is, a shim does nothing else: it is waited for.
+    // Between taking its lock and saying who it is, a shim does nothing else, and the kernel lets go of the lock of one that
+    // was killed at once, though after its connections: both are waited for.
     let deadline = Instant::now() + Duration::from_secs(1);
     while is_locked(directory)? {
-        let processes = processes(directory)?.filter(|processes| is_alive(&processes.shim));
+        let processes = processes(directory)?.filter(|processes| has_a_future(&processes.shim));
         if let Some(processes) = processes {
             return Ok(Some(processes.shim));
         }
@@ -113,7 +114,7 @@ pub(super) fn note(directory: &OwnedFd, processes: &Processes) -> io::Result<()>
 
 /// Returns the identity of a process that runs.
 pub(super) fn of_process(pid: u32) -> io::Result<ProcessIdentity> {
-    Ok(ProcessIdentity { pid, start_ticks: start_ticks(pid)?, boot_id: boot_id()? })
+    Ok(ProcessIdentity { pid, start_ticks: stat(pid)?.start_ticks, boot_id: boot_id()? })
 }
 
 /// Returns what is different after each start of the host.
@@ -121,18 +122,38 @@ pub(super) fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-fn start_ticks(pid: u32) -> io::Result<u64> {
+/// What `/proc/<pid>/stat` says of a process, see proc(5).
+struct Stat {
+    /// Field 9, the flags that the kernel keeps for it.
+    flags: u64,
+    /// Field 22, when it was started, in clock ticks since the start of the host.
+    start_ticks: u64,
+}
+
+fn stat(pid: u32) -> io::Result<Stat> {
     let stat = std::fs::read(format!("/proc/{pid}/stat"))?;
     // The second field is the name in parentheses, which may hold anything, also spaces and parentheses.
     let after_name = stat.iter().rposition(|byte| *byte == b')').map_or(&stat[..0], |end| &stat[end + 1..]);
     let text = String::from_utf8_lossy(after_name);
-    text.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok()).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as in proc(5)"))
-    })
+    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse().ok());
+    match (field(9), field(22)) {
+        (Some(flags), Some(start_ticks)) => Ok(Stat { flags, start_ticks }),
+        _ => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as in proc(5)")))
+        }
+    }
 }
 
 fn is_alive(process: &ProcessIdentity) -> bool {
     of_process(process.pid).is_ok_and(|found| found == *process)
+}
+
+/// Returns whether a process is alive, and not just being taken apart by the kernel.
+fn has_a_future(process: &ProcessIdentity) -> bool {
+    /// Set before the first descriptor of a process that ends is closed (`PF_EXITING` of `include/linux/sched.h`).
+    const EXITING: u64 = 0x4;
+    is_alive(process) && stat(process.pid).is_ok_and(|stat| stat.flags & EXITING == 0)
 }
 
 /// Returns a pidfd of a process; `None` if it is gone.
@@ -216,5 +237,19 @@ mod tests {
         me.start_ticks -= 1;
         assert!(open(&me).unwrap().is_none());
         assert!(kill(&me, Duration::ZERO).unwrap());
+    }
+
+    #[test]
+    fn a_process_that_ends_has_no_future() {
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let process = of_process(child.id()).unwrap();
+        assert!(has_a_future(&process));
+        let pidfd = open(&process).unwrap().unwrap();
+        drop(child.stdin.take());
+        assert!(wait_readable(pidfd.as_fd(), Duration::from_secs(60)));
+        // Not collected yet, so it is still there.
+        assert!(is_alive(&process) && !has_a_future(&process));
+        child.wait().unwrap();
     }
 }
