@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use boxlite_types::Error;
-use rand::Rng;
 
 use crate::RetryOptions;
 use crate::progress::Progress;
@@ -69,7 +68,7 @@ impl<'a> Attempts<'a> {
             _ if self.made >= self.options.attempts => return Err(failure.error),
             Retry::After(delay) if delay > self.options.max_retry_after => return Err(failure.error),
             Retry::After(delay) => delay,
-            Retry::Backoff => backoff(self.options, self.made, rand::rng().random()),
+            Retry::Backoff => backoff(self.options, self.made, rand::random()),
         };
         self.progress.retrying(&self.what, self.made + 1, delay, &failure.error);
         tokio::time::sleep(delay).await;

@@ -143,9 +143,7 @@ pub(crate) fn put_document(home: &Home, digest: &Digest, bytes: &[u8]) -> Result
 
 /// Deletes a file or directory; one that is not there is deleted already. Returns the bytes given back to the disk.
 pub(crate) fn delete(home: &Home, path: &Path) -> Result<u64> {
-    let mut random = [0; 12];
-    rand::Rng::fill(&mut rand::rng(), &mut random);
-    let trash = home.ingest().join(format!("{TRASH}{}", new_id(random)));
+    let trash = home.ingest().join(format!("{TRASH}{}", new_id(rand::random())));
     match fs::rename(path, &trash) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
