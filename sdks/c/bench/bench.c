@@ -13,7 +13,7 @@
 
 #include <boxlite.h>
 
-enum { ROUNDS = 3, CALLS = 200000, OPERATIONS = 200, BUFFER = 256 * 1024, STREAM = 100000000 };
+enum { ROUNDS = 3, CALLS = 200000, OPERATIONS = 200, BUFFER = 256 * 1024, STREAM = 1600 * 65536 };
 
 static boxlite_runtime *runtime = NULL;
 static boxlite_images *images = NULL;
@@ -109,7 +109,7 @@ static void queue_lists(void)
 /* Reads all that a command prints: waiting in the read itself, or for an operation first. */
 static void stream(bool by_operations)
 {
-    const char *const command[] = {"head", "-c", "100000000", "/dev/zero"};
+    const char *const command[] = {"dd", "if=/dev/zero", "bs=65536", "count=1600"};
     unsigned char *buffer = (unsigned char *)malloc(BUFFER);
     boxlite_error *error = NULL;
     boxlite_execution *execution = NULL;

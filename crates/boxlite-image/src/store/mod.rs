@@ -257,7 +257,7 @@ impl ImageStore {
             store.let_go(&leases)?;
             exported
         });
-        exported.await.with(Context::Reference, reference).during("images.export")
+        exported.await.with(Context::Reference, reference).during("images.export_erofs")
     }
 
     /// Waits until nothing that was started through this store, and since cancelled or dropped, still touches the home.
