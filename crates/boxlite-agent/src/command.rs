@@ -10,7 +10,8 @@ use crate::Place;
 use crate::failure::show;
 use crate::users::{self, Identity};
 
-const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs are looked for unless a command says otherwise.
+pub(crate) const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DEFAULT_TERM: &[u8] = b"TERM=xterm";
 
 /// A command as `execve` wants it.

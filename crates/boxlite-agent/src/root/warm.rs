@@ -3,8 +3,15 @@
 //!
 //! Nothing of the image is run here: it could leave something behind that all boxes of it share.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+
+use crate::command::DEFAULT_PATH;
 
 /// The shell, and what almost every program is linked with; images have some of them.
 const FILES: [&str; 6] = [
@@ -19,12 +26,26 @@ const FILES: [&str; 6] = [
 /// Most that is read of one file: the template gets larger by it.
 const MOST_BYTES: usize = 4 << 20;
 
-/// Reads what there is.
+/// Most programs that are looked up.
+const MOST_PROGRAMS: usize = 2048;
+
+/// Reads what there is of the files, and looks up every program as it would be looked for when it is run: by the time one is
+/// found, the kernel also knows where it is not.
 pub(crate) fn read_ahead() {
     for path in FILES {
         // One that is not there, or is something else, is not needed.
         let _ = read(path);
     }
+    let directories = || DEFAULT_PATH.split(|byte| *byte == b':').map(OsStr::from_bytes).map(Path::new);
+    let programs: BTreeSet<OsString> = directories().flat_map(names).take(MOST_PROGRAMS).collect();
+    for program in programs {
+        directories().find(|directory| rustix::fs::stat(directory.join(&program)).is_ok());
+    }
+}
+
+/// Returns the names in a directory; none if it cannot be read.
+fn names(directory: &Path) -> impl Iterator<Item = OsString> + use<> {
+    std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name())
 }
 
 fn read(path: &str) -> Result<(), Errno> {

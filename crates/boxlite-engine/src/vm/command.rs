@@ -146,9 +146,12 @@ pub(super) fn arguments(spec: &MachineSpec, disk: &Path, memory: &Memory) -> Res
 /// Parameters of the guest's kernel. The first make it quiet and its death final; the others each took a measurable part of
 /// the boot, or made it hang now and then. `tsc=reliable` keeps the kernel from checking the counter against its timer ticks:
 /// on a loaded host they come late, and it would fall back to a clock that moves in steps of 4 ms, for good.
+/// The second line is code that a first command would run through for nothing, and the emulator would have to translate:
+/// accounting nobody reads, and security modules without a policy.
 fn kernel_parameters(spec: &MachineSpec) -> String {
     format!(
         "quiet loglevel=0 panic=-1 reboot=t mitigations=off random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=0 \
+         lsm=landlock psi=0 noautogroup cgroup.memory=nokmem,nosocket \
          nokaslr tsc=reliable tsc_early_khz={}",
         spec.tsc_khz
     )
