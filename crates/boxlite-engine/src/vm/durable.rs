@@ -53,7 +53,14 @@ impl Cancel {
 }
 
 /// An exclusive lock between processes, held until dropped.
-pub struct FileLock(#[expect(dead_code, reason = "held for its lock")] File);
+pub struct FileLock(File);
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Said, and not left to the last close: a child that this process has forked meanwhile has the file open as well.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 impl FileLock {
     /// Waits for the lock named `path`, which is created if need be along with its directory.
@@ -185,6 +192,18 @@ fn sync_directory(directory: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_child_that_has_the_file_open_does_not_hold_the_lock() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("lock");
+        let held = FileLock::acquire(&path, &Cancel::default()).unwrap();
+        // What a fork leaves in a child: another descriptor of the same open file.
+        let _child = held.0.try_clone().unwrap();
+        drop(held);
+        let again = File::open(&path).unwrap();
+        assert!(flock(&again, FlockOperation::NonBlockingLockExclusive).is_ok());
+    }
 
     #[test]
     fn a_workshop_is_seen_whole_or_not_at_all() {

@@ -25,6 +25,13 @@ const LOCK_FILE: &str = "fake.lock";
 /// Says, to other processes too, that a box runs in a directory: a lock that the kernel lets go of with the process.
 pub(super) struct Lock(File);
 
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Said, and not left to the last close: a child that another thread is just forking has the file open as well.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 impl Lock {
     pub fn take(directory: &Path) -> Result<Self> {
         let path = directory.join(LOCK_FILE);

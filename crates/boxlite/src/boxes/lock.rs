@@ -20,7 +20,14 @@ const RETRY_DELAY: Duration = Duration::from_millis(5);
 /// Holds the lock until it is dropped.
 pub(crate) struct BoxLock {
     directory: PathBuf,
-    _file: File,
+    file: File,
+}
+
+impl Drop for BoxLock {
+    fn drop(&mut self) {
+        // Said, and not left to the last close: a child that another thread is just forking has the file open as well.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl BoxLock {
@@ -59,7 +66,7 @@ impl BoxLock {
             Err(error) => return Err(Error::io("open", &path, error)),
         };
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(BoxLock { directory, _file: file })),
+            Ok(()) => Ok(Some(BoxLock { directory, file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(Error::io("lock", &path, error.into())),
         }
@@ -98,5 +105,16 @@ mod tests {
         let held = BoxLock::try_acquire(&home, &id).unwrap().unwrap();
         held.remove_directory().unwrap();
         assert!(!home.box_directory(&id).exists());
+    }
+
+    #[test]
+    fn a_child_that_has_the_file_open_does_not_hold_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let (home, id) = (Home::new(root.path()), BoxId::from_random([1; 12]));
+        let held = BoxLock::try_acquire(&home, &id).unwrap().unwrap();
+        // What a fork leaves in a child: another descriptor of the same open file.
+        let _child = held.file.try_clone().unwrap();
+        drop(held);
+        assert!(BoxLock::try_acquire(&home, &id).unwrap().is_some());
     }
 }
