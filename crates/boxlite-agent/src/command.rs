@@ -5,6 +5,7 @@ use std::ffi::{CString, c_char};
 
 use boxlite_protocol::Exec;
 use boxlite_types::{Error, ErrorCode, Result};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Place;
 use crate::failure::show;
@@ -15,6 +16,7 @@ pub(crate) const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbi
 const DEFAULT_TERM: &[u8] = b"TERM=xterm";
 
 /// A command as `execve` wants it.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Command {
     /// Program as it was asked for, for messages.
     pub(crate) name: Vec<u8>,
@@ -33,17 +35,27 @@ pub(crate) struct Command {
 }
 
 /// Strings with the array of pointers to them that C wants.
+#[derive(Deserialize)]
+#[serde(from = "Vec<CString>")]
 pub(crate) struct StringArray {
-    _strings: Vec<CString>,
+    strings: Vec<CString>,
     pointers: Vec<*const c_char>,
 }
 
-impl StringArray {
-    fn new(strings: Vec<CString>) -> Self {
+impl From<Vec<CString>> for StringArray {
+    fn from(strings: Vec<CString>) -> Self {
         let pointers = strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
-        StringArray { _strings: strings, pointers }
+        StringArray { strings, pointers }
     }
+}
 
+impl Serialize for StringArray {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.strings.serialize(serializer)
+    }
+}
+
+impl StringArray {
     pub(crate) fn as_ptr(&self) -> *const *const c_char {
         self.pointers.as_ptr()
     }
@@ -63,8 +75,8 @@ impl Command {
         let candidates = candidates(&name, path)?;
         Ok(Command {
             candidates,
-            arguments: StringArray::new(c_strings(exec.argv.clone(), "argument")?),
-            environment: StringArray::new(c_strings(environment, "environment variable")?),
+            arguments: c_strings(exec.argv.clone(), "argument")?.into(),
+            environment: c_strings(environment, "environment variable")?.into(),
             directories: directories(&exec.cwd)?,
             identity,
             terminal: exec.tty.is_some(),

@@ -89,7 +89,7 @@ fn keep(socket: &OwnedFd, launch: &Launch<'_>) -> Result<(), Errno> {
     // Other commands' pipes must not be held open by this keeper.
     let mut kept: Vec<RawFd> = launch.stdio.iter().map(|fd| fd.as_raw_fd()).collect();
     kept.extend([socket.as_raw_fd(), launch.failure.as_raw_fd()]);
-    close_all_but(&mut kept);
+    process::close_all_but(&mut kept);
 
     let mut child_signal = empty_set();
     // SAFETY: blocks one signal of this process, and makes a descriptor that reads it, which is then owned here.
@@ -215,17 +215,5 @@ fn empty_set() -> libc::sigset_t {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
         set
-    }
-}
-
-fn close_all_but(kept: &mut [RawFd]) {
-    kept.sort_unstable();
-    let mut first = 3;
-    for fd in kept.iter().copied().chain([RawFd::MAX]) {
-        if fd > first {
-            // SAFETY: closes descriptors that this process, a fresh copy of the agent, will not use.
-            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
-        }
-        first = first.max(fd.saturating_add(1));
     }
 }

@@ -23,17 +23,20 @@ mod port;
 mod process;
 mod root;
 mod setup;
+mod spare;
 mod stream;
 mod tree;
 mod users;
 
 use std::ffi::OsString;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
 use boxlite_types::{Error, ErrorCode, Result};
 
 use crate::agent::Agent;
 use crate::port::Port;
+use crate::root::groundwork;
+use crate::spare::Spare;
 use crate::tree::Forest;
 
 /// Where the agent runs.
@@ -92,11 +95,16 @@ fn open_standard_descriptors() {
 
 fn serve(port: Port, place: Place, cgroup: Option<OsString>) -> Result<()> {
     process::prepare_self(&place)?;
+    let spare = match place {
+        // Without one the first command is forked as every other.
+        Place::Machine => groundwork::first_cgroup().and_then(|cgroup| Spare::make(cgroup.as_fd()).ok()),
+        Place::Host => None,
+    };
     let forest = match cgroup {
         Some(directory) => Forest::in_cgroup(directory.as_ref())?,
         None => Forest::of_keepers(),
     };
-    Agent::new(port, place, forest)?.run()
+    Agent::new(port, place, forest, spare)?.run()
 }
 
 fn parse(arguments: &[OsString]) -> Result<(RawFd, Option<OsString>)> {

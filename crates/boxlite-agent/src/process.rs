@@ -3,6 +3,7 @@
 //! What runs in the child between fork and exec calls nothing but the kernel: another thread of the agent may have held
 //! any lock of libc at the moment of the fork. A failure there travels back over a pipe that a successful exec closes.
 
+use std::convert::Infallible;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use boxlite_types::{Error, ErrorCode, Result};
@@ -59,7 +60,10 @@ pub(crate) struct Launch<'a> {
     pub(crate) failure: BorrowedFd<'a>,
 }
 
-/// The step that failed in a child, as it travels over the failure pipe: step, then errno.
+/// The step that failed in a child, and its errno.
+pub(crate) type StepFailure = (i32, i32);
+
+/// Length of a [`StepFailure`] as it travels over the failure pipe.
 pub(crate) const FAILURE_BYTES: usize = 8;
 
 const STEP_START: i32 = 1;
@@ -103,16 +107,26 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Starts a command as a child of this process, from its first moment in `cgroup`.
 pub(crate) fn spawn_in_cgroup(launch: &Launch<'_>, cgroup: BorrowedFd<'_>) -> Result<u32, Errno> {
+    fork_into(cgroup, launch.failure, || become_command(launch))
+}
+
+/// Forks a child that is in `cgroup` from its first moment, and reports to `failure` what `child` fails with. If another
+/// thread of this process may hold a lock, `child` calls nothing but the kernel.
+pub(crate) fn fork_into(
+    cgroup: BorrowedFd<'_>,
+    failure: BorrowedFd<'_>,
+    child: impl FnOnce() -> Result<Infallible, StepFailure>,
+) -> Result<u32, Errno> {
     // SAFETY: all-zero is a valid `clone_args`: every field is an integer for which zero means "not used".
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     arguments.flags = CLONE_INTO_CGROUP;
     arguments.exit_signal = libc::SIGCHLD as u64;
     arguments.cgroup = cgroup.as_raw_fd() as u64;
-    // SAFETY: without CLONE_VM this is a fork: the child goes on with a copy of this stack, and `become_command` never
-    // returns into code that could need a lock another thread held.
+    // SAFETY: without CLONE_VM this is a fork: the child goes on with a copy of this stack, and `child` never returns into
+    // code that could need a lock another thread held.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) };
     match pid {
-        0 => become_command(launch),
+        0 => end(failure, child()),
         pid if pid > 0 => Ok(pid as u32),
         _ => Err(last_errno()),
     }
@@ -122,48 +136,104 @@ pub(crate) fn spawn_in_cgroup(launch: &Launch<'_>, cgroup: BorrowedFd<'_>) -> Re
 pub(crate) fn spawn(launch: &Launch<'_>) -> Result<u32, Errno> {
     // SAFETY: the child calls nothing but the kernel.
     match unsafe { libc::fork() } {
-        0 => become_command(launch),
+        0 => end(launch.failure, become_command(launch)),
         pid if pid > 0 => Ok(pid as u32),
         _ => Err(last_errno()),
     }
 }
 
 /// Turns the calling process, a child fresh from its fork, into the command.
-fn become_command(launch: &Launch<'_>) -> ! {
+fn become_command(launch: &Launch<'_>) -> Result<Infallible, StepFailure> {
     let stdio = launch.stdio.map(|fd| fd.as_raw_fd());
+    let command = launch.command;
     // SAFETY: plain system calls on descriptors and strings that outlive them; every pointer comes from `Command`, whose
     // arrays end with null, or from a local.
-    let (step, errno) = match unsafe { try_become(launch.command, stdio) } {
-        Err(failure) => failure,
+    unsafe {
+        take_place(stdio, command.terminal, command.reschedule)?;
+        run(command)
+    }
+}
+
+/// Reports what kept a child from becoming its command, and ends it.
+fn end(failure: BorrowedFd<'_>, result: Result<Infallible, StepFailure>) -> ! {
+    let (step, errno) = match result {
+        Err(failed) => failed,
         Ok(never) => match never {},
     };
     let mut report = [0; FAILURE_BYTES];
     report[..4].copy_from_slice(&step.to_ne_bytes());
     report[4..].copy_from_slice(&errno.to_ne_bytes());
-    // SAFETY: writes a local array to a descriptor this process holds, then ends without running any destructor.
-    unsafe {
-        libc::write(launch.failure.as_raw_fd(), report.as_ptr().cast(), report.len());
-        libc::_exit(127)
-    }
+    // SAFETY: writes a local array to a descriptor this process holds.
+    unsafe { libc::write(failure.as_raw_fd(), report.as_ptr().cast(), report.len()) };
+    give_up()
 }
 
+/// Ends a child that has not become anything, without running any destructor.
+pub(crate) fn give_up() -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(127) }
+}
+
+fn check(step: i32, result: libc::c_long) -> Result<(), StepFailure> {
+    if result < 0 { Err((step, last_errno().raw_os_error())) } else { Ok(()) }
+}
+
+/// Makes a child what every command is: without the agent's signals and limits, in a session and with streams of its own.
+///
 /// # Safety
 /// Only in a child fresh from its fork.
-unsafe fn try_become(command: &Command, stdio: [RawFd; 3]) -> Result<std::convert::Infallible, (i32, i32)> {
-    let check = |step: i32, result: libc::c_long| {
-        if result < 0 { Err((step, last_errno().raw_os_error())) } else { Ok(()) }
-    };
+pub(crate) unsafe fn take_place(
+    stdio: [RawFd; 3],
+    terminal: bool,
+    reschedule: bool,
+) -> Result<(), StepFailure> {
     // SAFETY: see `become_command`.
     unsafe {
         reset_signals();
         check(STEP_START, libc::setsid().into())?;
-        if command.terminal {
+        if terminal {
             check(STEP_TERMINAL, libc::ioctl(stdio[0], libc::TIOCSCTTY, 0).into())?;
         }
         for (target, source) in stdio.into_iter().enumerate() {
             check(STEP_START, libc::dup2(source, target as RawFd).into())?;
         }
-        reset_limits(command.reschedule);
+        reset_limits(reschedule);
+    }
+    Ok(())
+}
+
+/// Makes what was mounted over the root of this process its root.
+///
+/// # Safety
+/// As [`take_place`].
+pub(crate) unsafe fn enter_what_is_mounted_here() -> Result<(), StepFailure> {
+    // SAFETY: system calls on constant strings. The parent of a root is that root, with what is mounted on it.
+    unsafe {
+        check(STEP_START, libc::chdir(c"/..".as_ptr()).into())?;
+        check(STEP_START, libc::chroot(c".".as_ptr()).into())
+    }
+}
+
+/// Puts nothing in place of standard input.
+///
+/// # Safety
+/// As [`take_place`].
+pub(crate) unsafe fn without_input() -> Result<(), StepFailure> {
+    // SAFETY: opens a device; the descriptor it replaces is this process's standard input.
+    unsafe {
+        let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        check(STEP_START, null.into())?;
+        check(STEP_START, libc::dup2(null, libc::STDIN_FILENO).into())
+    }
+}
+
+/// Becomes the command.
+///
+/// # Safety
+/// As [`take_place`], which came before.
+pub(crate) unsafe fn run(command: &Command) -> Result<Infallible, StepFailure> {
+    // SAFETY: see `become_command`.
+    unsafe {
         enter(&command.directories).map_err(|errno| (STEP_DIRECTORY, errno.raw_os_error()))?;
         if let Some(identity) = &command.identity {
             // The raw calls: libc's versions would try to change every thread of a process that has only one.
@@ -191,7 +261,7 @@ unsafe fn try_become(command: &Command, stdio: [RawFd; 3]) -> Result<std::conver
 }
 
 /// # Safety
-/// As [`try_become`].
+/// As [`take_place`].
 unsafe fn reset_signals() {
     // SAFETY: an all-zero `sigaction`, of any architecture's layout, is the default without flags. The bare call, as libc
     // keeps two signals to itself and would leave them as they are.
@@ -209,7 +279,7 @@ unsafe fn reset_signals() {
 /// Takes back what the agent is given: its turn, its many files.
 ///
 /// # Safety
-/// As [`try_become`].
+/// As [`take_place`].
 unsafe fn reset_limits(reschedule: bool) {
     // SAFETY: system calls on local structures.
     unsafe {
@@ -227,7 +297,7 @@ unsafe fn reset_limits(reschedule: bool) {
 /// Enters the last of the directories, making those that are missing.
 ///
 /// # Safety
-/// As [`try_become`].
+/// As [`take_place`].
 unsafe fn enter(directories: &[std::ffi::CString]) -> Result<(), Errno> {
     let Some(last) = directories.last() else { return Ok(()) };
     // SAFETY: system calls on strings that end with zero.
@@ -241,6 +311,19 @@ unsafe fn enter(directories: &[std::ffi::CString]) -> Result<(), Errno> {
             }
         }
         if libc::chdir(last.as_ptr()) == 0 { Ok(()) } else { Err(last_errno()) }
+    }
+}
+
+/// Closes every descriptor of a child above the standard ones, but those it keeps.
+pub(crate) fn close_all_but(kept: &mut [RawFd]) {
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.iter().copied().chain([RawFd::MAX]) {
+        if fd > first {
+            // SAFETY: closes descriptors that this process, a fresh copy of the agent, will not use.
+            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+        }
+        first = first.max(fd.saturating_add(1));
     }
 }
 

@@ -57,6 +57,18 @@ impl Forest {
         Forest::Keepers
     }
 
+    /// Returns the tree of a process that is in the cgroup of the first command already.
+    pub(crate) fn around_first(&mut self) -> Result<Tree, Errno> {
+        let Forest::Cgroup { directory, planted: planted @ 0 } = self else { return Err(Errno::INVAL) };
+        let tree = Tree::Cgroup {
+            forest: directory.try_clone().map_err(|_| Errno::MFILE)?,
+            directory: rustix::fs::openat(&*directory, FIRST, DIRECTORY, Mode::empty())?,
+            name: FIRST.into(),
+        };
+        *planted = 1;
+        Ok(tree)
+    }
+
     /// Starts a command as a tree of its own. Its process id is known at once, or comes from the keeper.
     pub(crate) fn plant(&mut self, launch: &Launch<'_>) -> Result<(Tree, Option<u32>)> {
         let no_room = |errno: Errno| {

@@ -7,12 +7,13 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 
 use boxlite_types::{Error, ErrorCode, Result};
+use serde::{Deserialize, Serialize};
 
 /// More than any honest file of users has.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Who a command runs as.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) uid: u32,
     pub(crate) gid: u32,

@@ -53,6 +53,65 @@ async fn a_box_is_furnished_as_containers_are() {
     check("ulimit -n; ulimit -Hn", "1024\n1048576\n").await;
 }
 
+/// The first command is a child that was there before it; nobody may be able to tell.
+#[tokio::test]
+async fn the_first_command_is_like_any_other() {
+    let (engine, vm_box) = (engine(), VmBox::new());
+    let session = vm_box.start(&engine).await;
+    let portrait =
+        "grep -Ev '^(Pid|Tgid|Ngid|PPid|NSpid|NSpgid|NSsid|NStgid|Vm|Rss|.*ctxt|Threads)' /proc/self/status
+        cat /proc/self/limits /proc/self/mountinfo /proc/self/attr/current 2>&1
+        ls -l /proc/self/fd | sed 's/.* \\([0-9] -> [a-z/]*\\).*/\\1/'
+        cut -d' ' -f18,19,41 /proc/self/stat; pwd; umask; readlink /proc/self/root /proc/self/cwd; env; id
+        [ $(cut -d' ' -f5 /proc/$$/stat) = $$ ] && [ $(cut -d' ' -f6 /proc/$$/stat) = $$ ] && echo leads
+        sed 's/[0-9]*$//' /proc/self/cgroup; cat /proc/self/oom_score_adj /proc/self/coredump_filter";
+    let first = output(&session, portrait).await;
+    assert_eq!(first, output(&session, portrait).await);
+    assert!(first.contains("leads\n") && first.contains("1 -> pipe"), "{first}");
+}
+
+#[tokio::test]
+async fn whatever_the_first_command_is_it_runs() {
+    let engine = engine();
+    let tty = Some(TerminalSize { rows: 5, columns: 6 });
+    let long = format!("echo {}", "x".repeat(100_000));
+    for (first, expect) in [
+        (Exec { tty, ..shell("stty size") }, "5 6\r\n".to_owned()),
+        (shell(&long), long["echo ".len()..].to_owned() + "\n"),
+        (
+            Exec { cwd: b"/made/here".to_vec(), user: "7:8".into(), ..shell("pwd; id -u; id -g") },
+            "/made/here\n7\n8\n".into(),
+        ),
+    ] {
+        let vm_box = VmBox::new();
+        let session = vm_box.start(&engine).await;
+        let (status, stdout, stderr) = run(&session, first).await;
+        assert_eq!((status.code, stdout, stderr.as_str()), (Some(0), expect, ""));
+        // What waited to become it is not there any more, whether it did or not.
+        let agents =
+            async || output(&session, "grep -lx \"$(cat /proc/1/comm)\" /proc/[0-9]*/comm | wc -l").await;
+        patiently(async { while agents().await != "1\n" {} }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_first_command_that_cannot_run_says_why_and_input_reaches_one_that_can() {
+    let engine = engine();
+    let (one, two) = (VmBox::new(), VmBox::new());
+    let session = one.start(&engine).await;
+    let no_such = Exec { argv: vec![b"no-such".to_vec()], ..shell("") };
+    let error = session.exec(no_such).await.err().unwrap();
+    assert_eq!((error.code(), error.message()), (ErrorCode::NotFound, "no program `no-such` in the box"));
+    assert_eq!(output(&session, "echo next").await, "next\n");
+
+    let session = two.start(&engine).await;
+    let mut process = session.exec(Exec { stdin: true, ..shell("cat") }).await.unwrap();
+    process.stdin.take().unwrap().write_all(b"through").await.unwrap();
+    let mut said = String::new();
+    patiently(process.stdout.read_to_string(&mut said)).await.unwrap();
+    assert_eq!((said.as_str(), patiently(process.wait()).await.unwrap().code), ("through", Some(0)));
+}
+
 #[tokio::test]
 async fn users_are_those_of_the_box() {
     let (engine, vm_box) = (engine(), VmBox::new());

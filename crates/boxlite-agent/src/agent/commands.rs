@@ -14,29 +14,33 @@ use super::{Agent, Part, State, terminal};
 use crate::command::Command;
 use crate::pipes::{Inlet, Outlet};
 use crate::process::{self, FAILURE_BYTES, Launch};
+use crate::spare::Spare;
 use crate::stream::{Running, Serial, Starting, Stream, Work};
 use crate::tree::Tree;
 
-/// Our ends of the standard streams, and the command's.
+/// Our ends of the standard streams.
 struct Streams {
     inlet: Option<OwnedFd>,
     outlets: [Option<OwnedFd>; 2],
-    theirs: [OwnedFd; 3],
     terminal: Option<OwnedFd>,
+}
+
+/// A command whose process is there.
+struct Planted {
+    tree: Tree,
+    pid: Option<u32>,
+    failure: OwnedFd,
+    streams: Streams,
 }
 
 impl Agent {
     pub(super) fn execute(&mut self, id: u32, exec: Exec) -> Result<()> {
         let command = Command::resolve(&exec, &self.place, &self.hostname)?;
-        let streams = self.make_streams(&exec, &command)?;
-        let (failure, failure_theirs) = pipe()?;
-        let launch = Launch {
-            command: &command,
-            stdio: [streams.theirs[0].as_fd(), streams.theirs[1].as_fd(), streams.theirs[2].as_fd()],
-            failure: failure_theirs.as_fd(),
+        let planted = match self.plant_spare(&exec, &command) {
+            Some(planted) => planted,
+            None => self.plant(&exec, &command)?,
         };
-        let (mut tree, pid) = self.forest.plant(&launch)?;
-        drop((streams.theirs, failure_theirs));
+        let Planted { mut tree, pid, failure, streams } = planted;
 
         let serial = self.new_serial();
         // From here on a failure must not leave the command running.
@@ -82,7 +86,36 @@ impl Agent {
         Ok(())
     }
 
-    fn make_streams(&self, exec: &Exec, command: &Command) -> Result<Streams> {
+    /// Makes the spare the command, if there is one and it will do.
+    fn plant_spare(&mut self, exec: &Exec, command: &Command) -> Option<Planted> {
+        let mut spare = self.spare.take()?;
+        if exec.tty.is_some() || exec.detach {
+            return None;
+        }
+        let tree = self.forest.around_first().ok()?;
+        if !spare.order(command, exec.stdin) {
+            return None;
+        }
+        let Spare { pid, streams: [stdin, stdout, stderr], failure, .. } = spare;
+        let streams = Streams {
+            inlet: exec.stdin.then_some(stdin),
+            outlets: [Some(stdout), Some(stderr)],
+            terminal: None,
+        };
+        Some(Planted { tree, pid: Some(pid), failure, streams })
+    }
+
+    /// Forks the command.
+    fn plant(&mut self, exec: &Exec, command: &Command) -> Result<Planted> {
+        let (streams, theirs) = self.make_streams(exec, command)?;
+        let (failure, failure_theirs) = pipe()?;
+        let stdio = theirs.each_ref().map(OwnedFd::as_fd);
+        let (tree, pid) = self.forest.plant(&Launch { command, stdio, failure: failure_theirs.as_fd() })?;
+        Ok(Planted { tree, pid, failure, streams })
+    }
+
+    /// Makes the standard streams of a command, our ends and its own.
+    fn make_streams(&self, exec: &Exec, command: &Command) -> Result<(Streams, [OwnedFd; 3])> {
         if let Some(size) = exec.tty {
             let directory = match &self.state {
                 State::Ready(ready) => ready.root.as_ref().map(|root| &root.terminals),
@@ -94,16 +127,12 @@ impl Agent {
             let inlet = if feeds { Some(terminal::second(ours.as_fd())?) } else { None };
             let copies = [terminal::second(theirs.as_fd())?, terminal::second(theirs.as_fd())?];
             let [second, third] = copies;
-            return Ok(Streams {
-                inlet,
-                outlets: [Some(terminal::second(ours.as_fd())?), None],
-                theirs: [theirs, second, third],
-                terminal: Some(ours),
-            });
+            let outlets = [Some(terminal::second(ours.as_fd())?), None];
+            return Ok((Streams { inlet, outlets, terminal: Some(ours) }, [theirs, second, third]));
         }
         if exec.detach {
-            let theirs = [null()?, null()?, null()?];
-            return Ok(Streams { inlet: None, outlets: [None, None], theirs, terminal: None });
+            let streams = Streams { inlet: None, outlets: [None, None], terminal: None };
+            return Ok((streams, [null()?, null()?, null()?]));
         }
         let (stdin, inlet) = if exec.stdin {
             let (theirs, ours) = pipe()?;
@@ -113,12 +142,8 @@ impl Agent {
         };
         let (stdout, stdout_theirs) = pipe()?;
         let (stderr, stderr_theirs) = pipe()?;
-        Ok(Streams {
-            inlet,
-            outlets: [Some(unblocking(stdout)?), Some(unblocking(stderr)?)],
-            theirs: [stdin, stdout_theirs, stderr_theirs],
-            terminal: None,
-        })
+        let outlets = [Some(unblocking(stdout)?), Some(unblocking(stderr)?)];
+        Ok((Streams { inlet, outlets, terminal: None }, [stdin, stdout_theirs, stderr_theirs]))
     }
 
     fn watch_all(

@@ -27,6 +27,7 @@ use crate::port::{Port, Received};
 use crate::process::last_errno;
 use crate::root::BoxRoot;
 use crate::setup::Ready;
+use crate::spare::Spare;
 use crate::stream::{Serial, Stream};
 use crate::tree::{Forest, Tree};
 
@@ -92,6 +93,8 @@ pub(crate) struct Agent {
     port: Port,
     place: Place,
     forest: Forest,
+    /// What becomes the first command, until there is one.
+    spare: Option<Spare>,
     epoll: OwnedFd,
     children: OwnedFd,
     jobs: Jobs,
@@ -118,7 +121,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(port: Port, place: Place, forest: Forest) -> Result<Agent> {
+    pub(crate) fn new(port: Port, place: Place, forest: Forest, spare: Option<Spare>) -> Result<Agent> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|errno| failed("use epoll", errno))?;
         let agent = Agent {
             children: children_descriptor().map_err(|errno| failed("watch child processes", errno))?,
@@ -126,6 +129,7 @@ impl Agent {
             port,
             place,
             forest,
+            spare,
             epoll,
             state: State::Fresh,
             unnamed: None,

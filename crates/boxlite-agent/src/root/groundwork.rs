@@ -70,6 +70,11 @@ pub(super) fn open_cgroup() -> Option<OwnedFd> {
     open_directory(CGROUP).ok()
 }
 
+/// Opens the cgroup that is there for the first command.
+pub(crate) fn first_cgroup() -> Option<OwnedFd> {
+    open_directory(&format!("{CGROUP}/{}", crate::tree::FIRST)).ok()
+}
+
 fn make_cgroup() {
     if mount_one("cgroup2", "/sys/fs/cgroup", "cgroup2", QUIET, "nsdelegate").is_err() {
         return;
