@@ -35,18 +35,33 @@ pub(super) struct Processes {
     pub vmm: Option<ProcessIdentity>,
 }
 
-/// Takes the lock of a box for the life of this process; `None` if another shim has it.
-pub(super) fn lock(directory: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+/// The lock of a box, held until it is dropped.
+pub(super) struct Held(OwnedFd);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Said, and not left to the last close: a child that is just being forked has the file open as well.
+        let _ = set_lock(&self.0, libc::F_UNLCK);
+    }
+}
+
+/// Takes the lock of a box; `None` if somebody else has it.
+pub(super) fn lock(directory: &OwnedFd) -> io::Result<Option<Held>> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = openat(directory, LOCK_FILE, flags, Mode::from_raw_mode(0o600))?;
-    let wanted = whole_file(libc::F_WRLCK);
-    // SAFETY: F_OFD_SETLK reads one `flock`, which outlives the call.
-    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const wanted) } == 0 {
-        return Ok(Some(file));
+    match set_lock(&file, libc::F_WRLCK) {
+        Ok(()) => Ok(Some(Held(file))),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(None),
+        Err(error) => Err(error),
     }
-    match io::Error::last_os_error() {
-        error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(None),
-        error => Err(error),
+}
+
+fn set_lock(file: &OwnedFd, kind: libc::c_int) -> io::Result<()> {
+    let wanted = whole_file(kind);
+    // SAFETY: F_OFD_SETLK reads one `flock`, which outlives the call.
+    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const wanted) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -215,6 +230,8 @@ mod tests {
         let held = lock(&open).unwrap().unwrap();
         assert!(is_locked(path.path()).unwrap());
         assert!(lock(&open).unwrap().is_none());
+        // What a fork leaves in a child: another descriptor of the same open file.
+        let _child = held.0.try_clone().unwrap();
         drop(held);
         assert!(!is_locked(path.path()).unwrap());
         assert!(lock(&open).unwrap().is_some());

@@ -5,7 +5,7 @@
 //! future, this process killed), nothing of it stays.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -165,13 +165,31 @@ impl Drop for Starting {
         let Some(mut child) = self.child.take() else { return };
         let _ = child.kill();
         let _ = child.wait();
-        if let Some(process) = &self.process {
-            let _ = identity::kill(process, GONE_TIMEOUT);
+        match (&self.process, self.reports.take()) {
+            (Some(process), _) => {
+                let _ = identity::kill(process, GONE_TIMEOUT);
+            }
+            // A detached one has forked by now or is about to, and has not said who it is: it ends itself, and its reports
+            // with it.
+            (None, Some(reports)) => wait_for_end(reports.into_inner()),
+            (None, None) => {}
         }
         if let (Some(directory), Some(_)) = (&self.directory, &self.process) {
             // A VMM that was just being forked off has the lock as well, until the kernel has killed it.
             let _ = identity::supervisor(directory);
             let _ = clear(directory);
+        }
+    }
+}
+
+/// Waits until nobody can write reports any more.
+fn wait_for_end(reports: pipe::Receiver) {
+    let Ok(mut reports) = reports.into_nonblocking_fd().map(std::fs::File::from) else { return };
+    let deadline = Instant::now() + GONE_TIMEOUT;
+    while identity::wait_readable(reports.as_fd(), deadline.saturating_duration_since(Instant::now())) {
+        match io::Read::read(&mut reports, &mut [0; 4096]) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
         }
     }
 }
@@ -225,10 +243,26 @@ async fn open_session(directory: &Path) -> Result<Option<Session>> {
 /// # Errors
 /// `InUse` if its shim lives; `Storage` if the directory cannot be read or written.
 pub fn reap(directory: &Path) -> Result<Option<ExitRecord>> {
-    if identity::supervisor(directory)?.is_some() {
-        let message = format!("the box in `{}` is running", directory.display());
-        return Err(Error::new(ErrorCode::InUse, message));
+    let open = match std::fs::File::open(directory) {
+        // Removed together with the box by whoever learned of its end first.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => OwnedFd::from(opened.map_err(|error| Error::io("open", directory, error))?),
+    };
+    if !directory.join(identity::LOCK_FILE).exists() {
+        // Nothing has ever run there, and nothing is to be made in what may just be being removed.
+        return record::read(directory);
     }
+    // Held until everything is cleared away: the box may be started again by whoever else has seen it end.
+    let _lock = loop {
+        let taken = identity::lock(&open).map_err(|error| Error::io("lock", directory, error))?;
+        if let Some(lock) = taken {
+            break lock;
+        }
+        if identity::supervisor(directory)?.is_some() {
+            let message = format!("the box in `{}` is running", directory.display());
+            return Err(Error::new(ErrorCode::InUse, message));
+        }
+    };
     if let Some(processes) = identity::processes(directory)?
         && record::read(directory)?.is_none()
     {
@@ -238,11 +272,7 @@ pub fn reap(directory: &Path) -> Result<Option<ExitRecord>> {
         } else {
             "machine died: its shim was killed"
         };
-        let open = match std::fs::File::open(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(|error| Error::io("open", directory, error))?,
-        };
-        record::write(&open.into(), &ExitRecord::now(KILLED, reason))
+        record::write(&open, &ExitRecord::now(KILLED, reason))
             .map_err(|error| Error::io("write the exit record in", directory, error))?;
     }
     clear(directory)?;

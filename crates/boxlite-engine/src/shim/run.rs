@@ -23,10 +23,7 @@ pub(super) fn run(job: &RunJob, report: &dyn Fn(&Report)) -> Result<()> {
     }
     let directory = File::open(&job.directory).map_err(|error| Error::io("open", &job.directory, error))?;
     let directory = OwnedFd::from(directory);
-    let lock = identity::lock(&directory).map_err(|error| failed(job, error))?.ok_or_else(|| {
-        Error::new(ErrorCode::InUse, format!("box `{}` is running", job.id))
-            .with(Context::Box, job.id.as_str())
-    })?;
+    let lock = lock(job, &directory)?;
     let started = start(job, &directory, report);
     let (machine, listener, signals, memory) = match started {
         Ok(started) => started,
@@ -42,6 +39,19 @@ pub(super) fn run(job: &RunJob, report: &dyn Fn(&Report)) -> Result<()> {
     confine::to_directory(&directory);
     let parts = Parts { directory, lock, machine, listener, signals, starter, memory, started_ns };
     supervise::supervise(parts).map_err(|error| failed(job, error))
+}
+
+/// Takes the lock of the box. Whoever cleans up behind its last run has it for a moment, and is waited for.
+fn lock(job: &RunJob, directory: &OwnedFd) -> Result<identity::Held> {
+    loop {
+        if let Some(lock) = identity::lock(directory).map_err(|error| failed(job, error))? {
+            return Ok(lock);
+        }
+        if identity::supervisor(&job.directory)?.is_some() {
+            return Err(Error::new(ErrorCode::InUse, format!("box `{}` is running", job.id))
+                .with(Context::Box, job.id.as_str()));
+        }
+    }
 }
 
 type Started = (Machine, std::os::unix::net::UnixListener, OwnedFd, Option<File>);

@@ -36,7 +36,7 @@ const READ_BYTES: usize = 256 * 1024;
 /// What a supervisor is given: all of it open, so that it needs nothing more of the file system.
 pub(super) struct Parts {
     pub directory: OwnedFd,
-    pub lock: OwnedFd,
+    pub lock: identity::Held,
     pub machine: Machine,
     pub listener: UnixListener,
     /// `SIGTERM` and `SIGINT`, as a `signalfd`.

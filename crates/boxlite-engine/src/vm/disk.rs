@@ -5,6 +5,7 @@
 //! once per size into a blank, of which each box gets a sparse copy.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,19 +34,22 @@ pub fn ensure(home: &Home, disk_mib: u32, directory: &Path, cancel: &Cancel) -> 
     if disk.exists() {
         return Ok(disk);
     }
-    place_copy(&blank(home, disk_mib, cancel)?, directory)
+    place_copy(&blank(home, disk_mib, cancel)?, directory)?;
+    Ok(disk)
 }
 
-/// Makes a copy of `from` the disk of the box in `directory`.
-pub(super) fn place_copy(from: &Path, directory: &Path) -> Result<PathBuf> {
+/// Makes a copy of `from` the disk of the box in `directory`, unless it has one by then: a start that was given up may still
+/// be making one, and the machine of the next may have it open. Returns whether it did.
+pub(super) fn place_copy(from: &Path, directory: &Path) -> Result<bool> {
     let disk = directory.join(DISK_FILE);
     let temporary = directory.join(format!("{DISK_FILE}.{}", unique_name()));
-    let made = sparse_copy(from, &temporary).and_then(|()| fs::rename(&temporary, &disk));
-    made.map_err(|source| {
-        let _ = fs::remove_file(&temporary);
-        Error::io("create", &disk, source)
-    })?;
-    Ok(disk)
+    // A link, unlike a renaming, never takes the place of what is there.
+    let made = sparse_copy(from, &temporary).and_then(|()| match fs::hard_link(&temporary, &disk) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        linked => linked.map(|()| true),
+    });
+    let _ = fs::remove_file(&temporary);
+    made.map_err(|source| Error::io("create", &disk, source))
 }
 
 /// Finds the program that makes filesystems.

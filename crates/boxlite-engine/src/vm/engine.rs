@@ -160,12 +160,9 @@ impl Engine for VmEngine {
         let (options, directory) = (Arc::clone(&self.options), request.directory.clone());
         let disk_mib = request.resources.disk_mib;
         let (disk, mounted) = blocking(move |cancel| {
-            if let Some(template) = mounted
-                && let Ok(disk) = mounted::take_disk(&template, &directory)
-            {
-                return Ok((disk, Some(template)));
-            }
-            Ok((disk::ensure(&options.home, disk_mib, &directory, cancel)?, None))
+            let mounted =
+                mounted.filter(|template| matches!(mounted::take_disk(template, &directory), Ok(true)));
+            Ok((disk::ensure(&options.home, disk_mib, &directory, cancel)?, mounted))
         })
         .await?;
         // Only together with the disk that came out of it.

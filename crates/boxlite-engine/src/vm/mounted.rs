@@ -178,11 +178,11 @@ pub fn make(
     Ok(())
 }
 
-/// Gives a box that has none the disk of a template.
+/// Gives a box the disk of a template; false if it has one.
 ///
 /// # Errors
 /// `Storage`, `NoSpace`; also if the template went away.
-pub fn take_disk(template: &Path, directory: &Path) -> Result<PathBuf> {
+pub fn take_disk(template: &Path, directory: &Path) -> Result<bool> {
     disk::place_copy(&template.join(DISK_FILE), directory)
 }
 

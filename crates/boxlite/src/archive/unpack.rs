@@ -5,12 +5,14 @@
 //! disk, can lead out; the entry itself is then made by its last name alone and never followed. No device nodes are made,
 //! set-user-id and set-group-id bits and extended attributes are dropped, and everything belongs to whoever unpacks.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use boxlite_types::{Context, Error, ErrorCode, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
@@ -19,6 +21,9 @@ use tar::{Archive, Entry, EntryType};
 
 /// Deepest path taken out of a box.
 const DEPTH: usize = 1024;
+
+/// Most bytes of headers before one entry: names and, at some 64 KiB each, extended attributes.
+const MOST_HEADER_BYTES: u64 = 4 * 1024 * 1024;
 
 const DIRECTORY_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
@@ -38,16 +43,45 @@ pub(super) fn unpack(
     let opened = rustix::fs::open(directory, DIRECTORY_FLAGS.difference(OFlags::NOFOLLOW), Mode::empty());
     let root = opened.map_err(|error| Error::io("open", directory, error.into()))?;
     let mut unpacker = Unpacker { root, name, overwrite, first: None, directories: Vec::new() };
-    let mut archive = Archive::new(archive);
-    let entries = archive.entries().map_err(malformed)?;
-    for entry in entries {
-        unpacker.entry(entry.map_err(malformed)?)?;
+    let allowance = Allowance::default();
+    let mut archive = Archive::new(Allowed { inner: archive, allowance: allowance.clone() });
+    let mut entries = archive.entries().map_err(malformed)?;
+    loop {
+        allowance.set(MOST_HEADER_BYTES);
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry.map_err(malformed)?;
+        allowance.set(u64::MAX);
+        unpacker.entry(&mut entry)?;
+        io::copy(&mut entry, &mut io::sink()).map_err(malformed)?;
     }
     // A directory without write permission must not keep its own contents out: permissions come last, innermost first.
     for directory in unpacker.directories.iter().rev() {
         unpacker.finish_directory(directory)?;
     }
     Ok(())
+}
+
+/// How much may still be read.
+type Allowance = Rc<Cell<u64>>;
+
+/// An archive of which no more is read at a time than is allowed: the library that takes it apart keeps the whole of an
+/// extension header in memory, however long it says it is.
+struct Allowed<R> {
+    inner: R,
+    allowance: Allowance,
+}
+
+impl<R: Read> Read for Allowed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.allowance.get();
+        if left == 0 {
+            return Err(io::Error::other(format!("its headers are longer than {MOST_HEADER_BYTES} bytes")));
+        }
+        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let length = self.inner.read(&mut buffer[..most])?;
+        self.allowance.set(left - length as u64);
+        Ok(length)
+    }
 }
 
 struct Unpacker<'a> {
@@ -66,7 +100,7 @@ struct Directory {
 }
 
 impl Unpacker<'_> {
-    fn entry(&mut self, mut entry: Entry<'_, impl Read>) -> Result<()> {
+    fn entry(&mut self, entry: &mut Entry<'_, impl Read>) -> Result<()> {
         let packed = entry.path_bytes().into_owned();
         let Some(path) = self.place(&packed)? else { return Ok(()) };
         let header = entry.header();
@@ -83,14 +117,14 @@ impl Unpacker<'_> {
                 self.directory(parent.as_fd(), last, &path)?;
                 self.directories.push(Directory { path, mode, modified });
             }
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+            EntryType::Regular | EntryType::Continuous => {
                 self.make_room(parent.as_fd(), last, &path)?;
                 let flags =
                     OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let file = rustix::fs::openat(&parent, last, flags, Mode::RUSR | Mode::WUSR)
                     .map_err(|error| failed(error.into()))?;
                 let mut file = File::from(file);
-                io::copy(&mut entry, &mut file).map_err(failed)?;
+                io::copy(entry, &mut file).map_err(failed)?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(|error| failed(error.into()))?;
                 rustix::fs::futimens(&file, &times(modified)).map_err(|error| failed(error.into()))?;
             }
@@ -122,6 +156,10 @@ impl Unpacker<'_> {
                     format!("`{}` is a device, which is not made on the host", path.display()),
                 )
                 .with(Context::Entry, path.display().to_string()));
+            }
+            // A few bytes of it stand for any number of zeros. Our agent packs no such thing.
+            EntryType::GNUSparse => {
+                return Err(malformed(io::Error::other(format!("`{}` is a sparse file", path.display()))));
             }
             // Global headers and the like say nothing about a file.
             _ => {}

@@ -4,7 +4,7 @@ use boxlite_protocol::{Answer, Channel, Frame, FrameKind, GENERATION, Hello, Ope
 use boxlite_types::ExitStatus;
 
 use super::stream::{Holder, Purpose};
-use super::{AgentFault, MainCommand, Mux, MuxEvent};
+use super::{AgentFault, MOST_AGENT_BYTES, MainCommand, Mux, MuxEvent};
 
 /// Exit code of a box whose main command could not be run, as a shell gives it.
 const NOT_RUN: i32 = 126;
@@ -15,7 +15,13 @@ impl Mux {
         self.agent_decoder.push(bytes);
         loop {
             match self.agent_decoder.next_frame() {
-                Ok(Some(frame)) => self.agent_frame(frame)?,
+                Ok(Some(frame)) => {
+                    self.agent_frame(frame)?;
+                    // Twice what clients may leave there: none of them can make a fault of the agent.
+                    if self.agent_out.pending().len() > 2 * MOST_AGENT_BYTES {
+                        return Err(AgentFault("it goes on sending and takes no answers".into()));
+                    }
+                }
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(AgentFault(error.to_string())),
             }

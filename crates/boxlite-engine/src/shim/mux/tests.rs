@@ -89,6 +89,21 @@ fn data(stream: u32, length: usize) -> Frame {
 }
 
 #[test]
+fn an_agent_that_sends_and_never_reads_is_at_fault_before_memory_is_full() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let stream = rig.run(client, 1, true);
+    rig.mux.disconnect(client);
+    rig.asked();
+    while rig.mux.agent_pending().len() < 2 * MOST_AGENT_BYTES {
+        rig.say(data(stream, 1)).unwrap();
+        // In place of the millions of credits that this would take.
+        rig.mux.agent_out.push(&data(stream, MAX_DATA_BYTES));
+    }
+    assert!(rig.say(data(stream, 1)).is_err());
+}
+
+#[test]
 fn an_agent_that_speaks_out_of_turn_is_at_fault() {
     let check = |says: fn(u32) -> Vec<Frame>| {
         let mut rig = Rig::new();

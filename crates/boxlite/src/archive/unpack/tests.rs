@@ -147,3 +147,36 @@ fn an_archive_that_breaks_off_is_an_error() {
         unpack(&whole[..length], &inside, Some("f"), true).unwrap_err();
     }
 }
+
+#[test]
+fn what_would_fill_memory_or_disk_with_a_few_bytes_is_malformed() {
+    let endless = |kind: EntryType, size: u64| {
+        let mut header = Header::new_gnu();
+        header.set_path("d").unwrap();
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_size(size);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    };
+    for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+        let (_root, inside, _) = directories();
+        let mut archive = io::Cursor::new(endless(kind, 1 << 40)).chain(io::repeat(b'a').take(64 << 20));
+        let error = unpack(&mut archive, &inside, Some("d"), true).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Engine, "{kind:?}: {error}");
+        let left = archive.into_inner().1.limit();
+        assert!(left >= (64 << 20) - MOST_HEADER_BYTES, "{kind:?}: {left}");
+    }
+    let (_root, inside, _) = directories();
+    let mut sparse = Header::new_gnu();
+    sparse.set_path("d").unwrap();
+    sparse.set_entry_type(EntryType::GNUSparse);
+    sparse.set_size(0);
+    let gnu = sparse.as_gnu_mut().unwrap();
+    gnu.set_real_size(1 << 50);
+    sparse.set_cksum();
+    let error =
+        unpack(sparse.as_bytes().as_slice().chain(&[0; 1024][..]), &inside, Some("d"), true).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Engine, "{error}");
+    assert_eq!(std::fs::read_dir(&inside).unwrap().count(), 0);
+}
