@@ -283,12 +283,21 @@ async fn owner_process() {
     let detach = std::env::var_os("BOXLITE_TEST_DETACH").is_some();
     let test_box = TestBox::at(Path::new(&directory));
     let session = test_box.start(detach).await;
-    println!("vmm {}", vmm(&session).await);
+    let vmm = vmm(&session).await;
+    // SAFETY: the child only reads, and ends; that another thread may hold a lock of libc is nothing to it.
+    if std::env::var_os("BOXLITE_TEST_FORK").is_some() && unsafe { libc::fork() } == 0 {
+        // With everything open that its parent has, until the test lets go of the other end.
+        unsafe {
+            libc::read(0, [0u8].as_mut_ptr().cast(), 1);
+            libc::_exit(0)
+        }
+    }
+    println!("vmm {vmm}");
     let () = std::future::pending().await;
 }
 
-/// Starts a process that starts a box in `directory`, and returns it with the id of the box's machine.
-fn owner(directory: &Path, detach: bool) -> (std::process::Child, u32) {
+/// Returns the command of a process that starts a box in `directory`.
+fn owner_command(directory: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "owner_process", "--ignored", "--nocapture"])
@@ -296,9 +305,11 @@ fn owner(directory: &Path, detach: bool) -> (std::process::Child, u32) {
         .env("BOXLITE_TEST_AGENT", common::agent())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    if detach {
-        command.env("BOXLITE_TEST_DETACH", "1");
-    }
+    command
+}
+
+/// Starts one, and returns it with the id of its box's machine.
+fn started(command: &mut Command) -> (std::process::Child, u32) {
     let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let vmm = lines
@@ -311,7 +322,7 @@ fn owner(directory: &Path, detach: bool) -> (std::process::Child, u32) {
 #[tokio::test]
 async fn a_box_dies_within_a_second_of_its_killed_owner() {
     let test_box = TestBox::new();
-    let (mut child, vmm) = owner(test_box.directory(), false);
+    let (mut child, vmm) = started(&mut owner_command(test_box.directory()));
     assert!(runs(vmm));
     child.kill().unwrap();
     let killed = Instant::now();
@@ -322,9 +333,21 @@ async fn a_box_dies_within_a_second_of_its_killed_owner() {
 }
 
 #[tokio::test]
+async fn a_child_that_the_owner_had_forked_does_not_keep_its_box() {
+    let test_box = TestBox::new();
+    let (mut command, (reader, writer)) = (owner_command(test_box.directory()), std::io::pipe().unwrap());
+    let (mut child, vmm) = started(command.env("BOXLITE_TEST_FORK", "1").stdin(reader));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    gone(vmm).await;
+    assert_eq!(test_box.ended().await.reason, "owner died");
+    drop(writer);
+}
+
+#[tokio::test]
 async fn a_detached_box_outlives_its_killed_starter() {
     let test_box = TestBox::new();
-    let (mut child, vmm) = owner(test_box.directory(), true);
+    let (mut child, vmm) = started(owner_command(test_box.directory()).env("BOXLITE_TEST_DETACH", "1"));
     child.kill().unwrap();
     child.wait().unwrap();
     let session = connect(test_box.directory()).await.unwrap().expect("it lives on");

@@ -9,6 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, chmodat};
+use rustix::process::PidfdFlags;
 
 use super::files;
 
@@ -44,4 +45,10 @@ pub(super) fn accept(listener: &UnixListener) -> io::Result<Option<UnixStream>> 
             return Ok(Some(stream));
         }
     }
+}
+
+/// Returns the process that made a connection, as a pidfd.
+pub(super) fn peer(stream: &UnixStream) -> io::Result<OwnedFd> {
+    let process = rustix::net::sockopt::socket_peercred(stream)?.pid;
+    Ok(rustix::process::pidfd_open(process, PidfdFlags::NONBLOCK)?)
 }

@@ -52,6 +52,8 @@ struct Supervisor {
     parts: Parts,
     mux: Mux,
     clients: HashMap<ClientId, UnixStream>,
+    /// The process that owns the box. Its connection says so as well, but a child it has forked holds that open.
+    owner: Option<OwnedFd>,
     log: LogWriter,
     /// How the run ends, once that is known: the first cause counts.
     verdict: Option<(i32, String)>,
@@ -72,6 +74,7 @@ pub(super) fn supervise(mut parts: Parts) -> std::io::Result<()> {
         parts,
         mux,
         clients: HashMap::new(),
+        owner: None,
         log,
         verdict: None,
         deadline: None,
@@ -101,6 +104,7 @@ enum Source {
     Listener,
     Signals,
     Starter,
+    Owner,
     Client(ClientId),
 }
 
@@ -134,6 +138,10 @@ impl Supervisor {
                         self.kill("owner died");
                     }
                 }
+                Source::Owner => {
+                    self.owner = None;
+                    self.kill("owner died");
+                }
                 Source::Client(id) => {
                     if events.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR | PollFlags::RDHUP) {
                         self.read_client(id);
@@ -158,6 +166,9 @@ impl Supervisor {
         ];
         if let Some(starter) = &self.parts.starter {
             sources.push((Source::Starter, starter.as_fd(), PollFlags::IN));
+        }
+        if let Some(owner) = &self.owner {
+            sources.push((Source::Owner, owner.as_fd(), PollFlags::IN));
         }
         for (id, stream) in &self.clients {
             let events = with_output(self.mux.client_pending(*id)) | PollFlags::RDHUP;
@@ -271,7 +282,11 @@ impl Supervisor {
                 }
                 MuxEvent::Stop(timeout) => self.stop(timeout),
                 MuxEvent::Kill => self.kill("killed"),
-                MuxEvent::Claimed => self.parts.starter = None,
+                MuxEvent::Claimed => {
+                    self.parts.starter = None;
+                    let owner = self.mux.owner().and_then(|id| self.clients.get(&id));
+                    self.owner = owner.and_then(|stream| listener::peer(stream).ok());
+                }
                 MuxEvent::OwnerGone => self.kill("owner died"),
                 MuxEvent::ShutdownDone => {
                     self.is_clean = true;
@@ -287,7 +302,7 @@ impl Supervisor {
             vmm_pid: self.parts.machine.process.pid(),
             started_ns: self.parts.started_ns,
             isolation: self.parts.machine.isolation.clone(),
-            owned: self.mux.is_owned(),
+            owned: self.mux.owner().is_some(),
             host_memory_bytes: self.parts.memory.as_ref().and_then(proportional_bytes).unwrap_or(0),
         }
     }

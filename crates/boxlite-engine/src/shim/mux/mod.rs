@@ -126,9 +126,9 @@ impl Mux {
         self.events.pop_front()
     }
 
-    /// Returns whether a connection owns the box.
-    pub fn is_owned(&self) -> bool {
-        self.owner.is_some()
+    /// Returns the connection that owns the box.
+    pub fn owner(&self) -> Option<ClientId> {
+        self.owner
     }
 
     /// Returns what is to be written to the agent next; [`Mux::agent_wrote`] takes it off.
