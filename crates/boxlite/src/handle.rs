@@ -123,10 +123,11 @@ impl BoxHandle {
     /// Stops the box if it runs, and starts it.
     ///
     /// # Errors
-    /// Those of [`BoxHandle::stop`] and [`BoxHandle::start`].
+    /// Those of [`BoxHandle::stop`] and [`BoxHandle::start`]; `InvalidState` if it is removed when it stops, and runs.
     pub async fn restart(&self, timeout: Duration) -> Result<()> {
         let id = self.id.clone();
         run(&self.gate, "box.restart", |work| async move {
+            work.cancellable(boxes::check_restart(&work, &id)).await?;
             work.cancellable(boxes::stop(&work, &id, timeout)).await?;
             boxes::start(&work, &id, Attach::No).await.map(|_| ())
         })

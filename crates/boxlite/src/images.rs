@@ -104,7 +104,8 @@ impl Images {
     pub async fn tag(&self, reference: &str, name: &str) -> Result<ImageInfo> {
         let (reference, name) = (reference.to_owned(), name.to_owned());
         run(&self.gate, "images.tag", |work| async move {
-            work.cancellable(work.images.tag(&reference, &name)).await
+            // To its end, once begun: it takes a moment, and whoever is told of a cancellation may rely on it.
+            work.images.tag(&reference, &name).await
         })
         .await
     }
@@ -117,7 +118,8 @@ impl Images {
     pub async fn remove(&self, reference: &str, force: bool) -> Result<RemovedImage> {
         let reference = reference.to_owned();
         run(&self.gate, "images.remove", |work| async move {
-            let removed = work.cancellable(work.images.remove(&reference, force)).await?;
+            // To its end, as a tag.
+            let removed = work.images.remove(&reference, force).await?;
             work.forget_images().await?;
             Ok(removed)
         })

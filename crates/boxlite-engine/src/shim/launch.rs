@@ -27,6 +27,9 @@ use crate::{ExitRecord, ProcessIdentity, Session, StageSink};
 /// Longest wait for a shim to listen and to greet. It does nothing else at that time, but the host may be busy.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest wait for a program that cannot be run yet, because somebody has it open for writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Longest report taken.
 const MOST_REPORT_BYTES: u64 = 1024 * 1024;
 
@@ -74,19 +77,35 @@ impl Launcher {
         Ok(())
     }
 
+    async fn spawn(&self) -> io::Result<Child> {
+        let deadline = Instant::now() + BUSY_TIMEOUT;
+        loop {
+            let spawned = Command::new(&self.program)
+                .env_clear()
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn();
+            match spawned {
+                // It was just written, and a child that this process was forking then has it open for writing until it
+                // runs a program of its own.
+                Err(error)
+                    if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                spawned => return spawned,
+            }
+        }
+    }
+
     /// Starts a shim on a job, and returns when it is up.
     async fn begin(&self, job: &Job, directory: Option<&Path>, stages: &StageSink) -> Result<Starting> {
         self.children.sweep();
         stages(StartStage::Shim, None);
         let began = Instant::now();
         let failed = |error: io::Error| Error::io("run", &self.program, error);
-        let mut child = Command::new(&self.program)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(failed)?;
+        let mut child = self.spawn().await.map_err(failed)?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let mut shim = Starting {
             child: Some(child),

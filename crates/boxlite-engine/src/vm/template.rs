@@ -13,6 +13,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -57,11 +58,8 @@ struct Meta {
 
 /// Returns the directory of the template for a machine, whether or not it is there.
 ///
-/// The initial file system is named by its content and lies with its kernel, so the paths among the arguments stand for
-/// what they hold.
-///
 /// # Errors
-/// `InvalidArgument` for a path that QEMU's option syntax cannot carry.
+/// `InvalidArgument` for a path that QEMU's option syntax cannot carry; `Storage` if the kernel cannot be looked at.
 pub fn directory(home: &Home, spec: &MachineSpec, qemu_version: &str) -> Result<PathBuf> {
     let memory = Memory::Recorded(PathBuf::from(MEMORY_FILE));
     let mut hash = Sha256::new();
@@ -71,6 +69,13 @@ pub fn directory(home: &Home, spec: &MachineSpec, qemu_version: &str) -> Result<
     for argument in command::arguments(spec, Path::new("disk"), &memory)? {
         hash.update("\n");
         hash.update(argument.as_bytes());
+    }
+    // A release may be installed anew under its name.
+    for file in [&spec.kernel, &spec.initramfs] {
+        let found = fs::metadata(file).map_err(|source| Error::io("look at", file, source))?;
+        [found.size(), found.mtime() as u64, found.mtime_nsec() as u64]
+            .iter()
+            .for_each(|number| hash.update(number.to_le_bytes()));
     }
     Ok(home.templates().join(&Digest::from_bytes(hash.finalize().into()).hex()[..24]))
 }

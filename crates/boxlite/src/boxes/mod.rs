@@ -30,7 +30,7 @@ pub(crate) use lock::BoxLock;
 pub(crate) use remove::remove;
 pub(crate) use sessions::{Live, Sessions};
 pub(crate) use start::{Attach, Attached, start, status};
-pub(crate) use stop::{kill, kill_owned, stop, stop_owned, wait};
+pub(crate) use stop::{check_restart, kill, kill_owned, stop, stop_owned, wait};
 pub(crate) use table::{BoxRow, Table};
 pub(crate) use truth::{is_haunted, list, look_up, recover, sweep, truth};
 

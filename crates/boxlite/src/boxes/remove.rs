@@ -6,7 +6,7 @@ use boxlite_types::{BoxId, ErrorCode, Event, Result};
 
 use super::BoxLock;
 use super::stop::kill;
-use super::truth::truth;
+use super::truth::truth_under_lock;
 use crate::operation::Work;
 
 /// How long a start or another removal of the box is waited for.
@@ -29,7 +29,7 @@ pub(crate) async fn remove(work: &Work, id: &BoxId, force: bool) -> Result<()> {
     }
     let lock = work.cancellable(BoxLock::acquire(&work.home, id, LOCK_PATIENCE)).await?;
     let gone = match work.row(id).await {
-        Ok(row) => truth(work, row).await.map(|_| ()),
+        Ok(row) => truth_under_lock(work, &lock, row).await.map(|_| ()),
         Err(error) => Err(error),
     };
     match gone {

@@ -14,7 +14,7 @@ use boxlite_types::{BoxId, Context, Error, ErrorCode, Event, IsolationInfo, Resu
 use super::command::Defaults;
 use super::connect::{enter, find_end};
 use super::table::BoxRow;
-use super::truth::truth;
+use super::truth::{truth, truth_under_lock};
 use super::{BoxLock, Live};
 use crate::core::{Core, count};
 use crate::operation::{Work, cancelled};
@@ -48,7 +48,7 @@ pub(crate) struct Attached {
 pub(crate) async fn start(work: &Work, id: &BoxId, attach: Attach) -> Result<Option<Attached>> {
     let begun = Instant::now();
     let lock = work.cancellable(BoxLock::acquire(&work.home, id, Duration::ZERO)).await?;
-    let before = match begin(work, id).await {
+    let before = match begin(work, id, &lock).await {
         Ok(before) => before,
         Err(error) => {
             if error.code() == ErrorCode::NotFound {
@@ -60,7 +60,10 @@ pub(crate) async fn start(work: &Work, id: &BoxId, attach: Attach) -> Result<Opt
     };
     let result = bring_up(work, &before, attach).await;
     match &result {
-        Ok(_) => work.emit(Event::BoxStarted { id: id.clone(), elapsed_us: micros(begun.elapsed()) }),
+        Ok(_) => {
+            work.emit(Event::BoxStarted { id: id.clone(), elapsed_us: micros(begun.elapsed()) });
+            settle_early_end(work, id).await;
+        }
         Err(_) => {
             count(&work.counters.boxes_failed);
             let undone = work.rows(move |table| table.undo_start(&before.info)).await;
@@ -73,8 +76,18 @@ pub(crate) async fn start(work: &Work, id: &BoxId, attach: Attach) -> Result<Opt
     result.map_err(|error| error.with(Context::Box, id.as_str()))
 }
 
-async fn begin(work: &Work, id: &BoxId) -> Result<BoxRow> {
-    truth(work, work.row(id).await?).await?;
+/// A box may have ended before it was noted as running: then its watcher has found nothing to settle.
+async fn settle_early_end(work: &Work, id: &BoxId) {
+    if let Ok(None) = work.supervisor(id).await
+        && let Ok(row) = work.row(id).await
+    {
+        // Whoever looks at the box next gets the error.
+        let _ = truth(work, row).await;
+    }
+}
+
+async fn begin(work: &Work, id: &BoxId, lock: &BoxLock) -> Result<BoxRow> {
+    truth_under_lock(work, lock, work.row(id).await?).await?;
     let id = id.clone();
     work.rows(move |table| table.begin_start(&id)).await
 }

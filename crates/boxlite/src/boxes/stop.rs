@@ -33,6 +33,20 @@ pub(crate) async fn stop(core: &Arc<Core>, id: &BoxId, timeout: Duration) -> Res
     stop_live(core, &live, timeout).await
 }
 
+/// Says whether a box is still there once it has been stopped.
+///
+/// # Errors
+/// `NotFound`; `InvalidState` if it is removed then.
+pub(crate) async fn check_restart(core: &Arc<Core>, id: &BoxId) -> Result<()> {
+    let row = truth(core, core.row(id).await?).await?;
+    let goes = row.info.spec.auto_remove && !matches!(row.info.state, BoxState::Created | BoxState::Stopped);
+    if goes {
+        Err(wrong_state(&row.info, "it is removed when it stops; make one that is not"))
+    } else {
+        Ok(())
+    }
+}
+
 /// Kills a box. One that does not run is left alone.
 ///
 /// # Errors
@@ -106,10 +120,16 @@ async fn running(core: &Arc<Core>, id: &BoxId) -> Result<Option<Arc<Live>>> {
 }
 
 async fn stop_live(core: &Arc<Core>, live: &Arc<Live>, timeout: Duration) -> Result<()> {
-    let id = live.row.info.id.clone();
-    core.rows(move |table| table.begin_stop(&id)).await?;
+    let row = live.row.clone();
     let timeout_ms = timeout.as_millis().try_into().unwrap_or(u32::MAX);
-    let asked = ask(live, ShimRequest::Stop { timeout_ms });
+    let noted = async {
+        // For others to see. That it cannot be written, on a full disk say, is no reason to let the box run.
+        if let Err(error) = core.rows(move |table| table.begin_stop(&row)).await {
+            tracing::warn!(%error, id = %live.row.info.id, "that a box is being stopped could not be noted");
+        }
+    };
+    // At once: a stop that is given up while it waits for the database has asked the box all the same.
+    let asked = async { tokio::join!(biased; ask(live, ShimRequest::Stop { timeout_ms }), noted).0 };
     match tokio::time::timeout(timeout.saturating_add(STOP_SLACK), asked).await {
         Ok(result) => result,
         Err(_) => kill_live(live, KILL_PATIENCE).await,

@@ -204,11 +204,14 @@ impl Table {
     }
 
     /// running → stopping; nothing from any other state.
-    pub fn begin_stop(&self, id: &BoxId) -> Result<()> {
+    /// `seen` is the run that is being stopped: one that began since then is left alone.
+    pub fn begin_stop(&self, seen: &BoxRow) -> Result<()> {
+        let Some(supervisor) = &seen.supervisor else { return Ok(()) };
         self.database.write(|transaction| {
             transaction.execute(
-                "UPDATE boxes SET state = 'stopping' WHERE id = ? AND state = 'running'",
-                [id.as_str()],
+                "UPDATE boxes SET state = 'stopping'
+                 WHERE id = ? AND state = 'running' AND shim_pid = ? AND shim_start = ?",
+                params![seen.info.id.as_str(), supervisor.pid, supervisor.start_ticks],
             )?;
             Ok(())
         })

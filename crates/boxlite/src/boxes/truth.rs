@@ -28,13 +28,8 @@ pub(crate) async fn truth(core: &Arc<Core>, row: BoxRow) -> Result<BoxRow> {
         BoxState::Created | BoxState::Stopped => return Ok(row),
         BoxState::Starting => {
             // Whoever starts a box holds its lock all the while.
-            let Some(_lock) = BoxLock::try_acquire(&core.home, &id)? else { return Ok(row) };
-            let current = core.row(&id).await?;
-            if current.info.state != BoxState::Starting {
-                return Box::pin(truth(core, current)).await;
-            }
-            let end = end_half_started(core, &id).await?;
-            settle(core, &current, &end).await?;
+            let Some(lock) = BoxLock::try_acquire(&core.home, &id)? else { return Ok(row) };
+            return truth_under_lock(core, &lock, core.row(&id).await?).await;
         }
         BoxState::Running | BoxState::Stopping => {
             if core.supervisor(&id).await?.is_some() {
@@ -46,6 +41,16 @@ pub(crate) async fn truth(core: &Arc<Core>, row: BoxRow) -> Result<BoxRow> {
         }
     }
     core.row(&id).await
+}
+
+/// As [`truth`], for whoever holds the lock of the box: nobody else is starting it then.
+pub(crate) async fn truth_under_lock(core: &Arc<Core>, _lock: &BoxLock, row: BoxRow) -> Result<BoxRow> {
+    if row.info.state != BoxState::Starting {
+        return Box::pin(truth(core, row)).await;
+    }
+    let end = end_half_started(core, &row.info.id).await?;
+    settle(core, &row, &end).await?;
+    core.row(&row.info.id).await
 }
 
 /// Ends what runs in a box although it should not, detached or not: what a dead starter left, whose start never succeeded.
@@ -105,11 +110,15 @@ pub(crate) async fn look_up(core: &Arc<Core>, name: &str) -> Result<BoxRow> {
 /// Returns all boxes as they are, newest first.
 pub(crate) async fn list(core: &Arc<Core>) -> Result<Vec<BoxRow>> {
     let mut rows = Vec::new();
-    for row in core.rows(Table::all).await? {
-        match truth(core, row).await {
+    for known in core.rows(Table::all).await? {
+        match truth(core, known.clone()).await {
             Ok(row) => rows.push(row),
             Err(error) if error.code() == ErrorCode::NotFound => {}
-            Err(error) => return Err(error),
+            // One that cannot be looked at hides no other: whoever asks for it gets the error.
+            Err(error) => {
+                tracing::warn!(%error, id = %known.info.id, "a box could not be looked at");
+                rows.push(known);
+            }
         }
     }
     Ok(rows)
@@ -132,7 +141,8 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<()> {
 /// Finds the directories of boxes that have no row, and removes them if `repair` is set, ending what runs in them. Returns
 /// their names.
 ///
-/// A row is always there before its directory is, so that one seen without a row belongs to a box that was removed.
+/// A row is always there before its directory is, so that one seen without a row belongs to a box that was removed. One that
+/// cannot be removed, another user's for example, stays.
 pub(crate) async fn sweep(core: &Arc<Core>, repair: bool) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for id in directories(core).await? {
@@ -141,13 +151,18 @@ pub(crate) async fn sweep(core: &Arc<Core>, repair: bool) -> Result<Vec<String>>
             Err(error) => return Err(error),
             Ok(_) => continue,
         }
-        if repair && let Some(lock) = BoxLock::try_acquire(&core.home, &id)? {
-            end_half_started(core, &id).await?;
-            core.blocking(move || lock.remove_directory()).await?;
+        if repair && let Err(error) = remove_stray(core, &id).await {
+            tracing::warn!(%error, %id, "what a removed box left could not be removed");
         }
         found.push(id.to_string());
     }
     Ok(found)
+}
+
+async fn remove_stray(core: &Arc<Core>, id: &BoxId) -> Result<()> {
+    let Some(lock) = BoxLock::try_acquire(&core.home, id)? else { return Ok(()) };
+    end_half_started(core, id).await?;
+    core.blocking(move || lock.remove_directory()).await
 }
 
 /// Returns whether something runs in a box that does not claim to, and ends it if `repair` is set.

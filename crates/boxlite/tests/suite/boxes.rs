@@ -246,6 +246,35 @@ async fn a_box_that_removes_itself_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_box_that_removes_itself_is_not_restarted_to_its_end() {
+    let world = World::new();
+    let runtime = world.open_with_image().await;
+    let made = runtime.create(BoxSpec { auto_remove: true, ..world.spec() }).await.unwrap();
+    made.restart(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(code(made.restart(Duration::from_secs(5)).await), ErrorCode::InvalidState);
+    assert_eq!(made.info().await.unwrap().state, BoxState::Running);
+}
+
+#[tokio::test]
+async fn an_end_before_the_start_was_noted_is_settled() {
+    let world = World::new();
+    let runtime = world.open_with_image().await;
+    for round in 0..20 {
+        let spec = BoxSpec { main: Some(exec("exit 3")), ..world.spec() };
+        let made = runtime.create(spec).await.unwrap();
+        let mut events = runtime.events();
+        made.start().await.unwrap();
+        // Told without anybody looking at the box.
+        let stopped = async {
+            while !matches!(events.next().await, Some(Event::BoxStopped { exit_code: Some(3), .. })) {}
+        };
+        tokio::time::timeout(Duration::from_secs(30), stopped)
+            .await
+            .unwrap_or_else(|_| panic!("round {round}"));
+    }
+}
+
+#[tokio::test]
 async fn a_box_that_dies_is_found_out_by_whoever_looks() {
     let world = World::new();
     let runtime = world.open_with_image().await;

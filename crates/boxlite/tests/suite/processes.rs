@@ -167,7 +167,14 @@ async fn two_processes_share_a_home() {
     assert_eq!(made.info().await.unwrap().state, BoxState::Starting);
     assert_eq!(code(made.start().await), ErrorCode::InUse);
     starting.kill();
-    made.remove(true).await.unwrap();
+    // Nobody has looked at it since, and whoever starts or removes it need not have.
+    made.start().await.unwrap();
+    made.stop(PATIENCE).await.unwrap();
+    made.remove(false).await.unwrap();
+    let starting = Process::start("starting", &world);
+    let made = runtime.get("web").await.unwrap();
+    starting.kill();
+    made.remove(false).await.unwrap();
 
     let running = Process::start("running", &world);
     let made = runtime.get("web").await.unwrap();

@@ -9,27 +9,35 @@ use crate::vm::machine::Accelerator;
 
 #[test]
 fn everything_a_state_depends_on_changes_its_key() {
+    let files = tempfile::tempdir().unwrap();
+    let path = |name: &str| files.path().join(name);
+    for name in ["vmlinux", "initramfs", "another"] {
+        fs::write(path(name), name).unwrap();
+    }
     let home = Home::new("/home");
-    let key = |change: fn(&mut MachineSpec), version: &str| {
-        let mut spec = MachineSpec::example();
+    let key = |change: &dyn Fn(&mut MachineSpec), version: &str| {
+        let mut spec =
+            MachineSpec { kernel: path("vmlinux"), initramfs: path("initramfs"), ..MachineSpec::example() };
         change(&mut spec);
         directory(&home, &spec, version).unwrap()
     };
     let mut keys = vec![
-        key(|_| {}, "7.2.0"),
-        key(|_| {}, "7.2.1"),
-        key(|spec| spec.kernel_release = "6.2".into(), "7.2.0"),
-        key(|spec| spec.initramfs = "/home/kernels/6.1/initramfs/bb".into(), "7.2.0"),
-        key(|spec| spec.accelerator = Accelerator::Kvm, "7.2.0"),
-        key(|spec| spec.cpus = 2, "7.2.0"),
-        key(|spec| spec.memory_mib = 256, "7.2.0"),
-        key(|spec| spec.tsc_khz += 1, "7.2.0"),
+        key(&|_| {}, "7.2.0"),
+        key(&|_| {}, "7.2.1"),
+        key(&|spec| spec.kernel_release = "6.2".into(), "7.2.0"),
+        key(&|spec| spec.initramfs = path("another"), "7.2.0"),
+        key(&|spec| spec.accelerator = Accelerator::Kvm, "7.2.0"),
+        key(&|spec| spec.cpus = 2, "7.2.0"),
+        key(&|spec| spec.memory_mib = 256, "7.2.0"),
+        key(&|spec| spec.tsc_khz += 1, "7.2.0"),
     ];
+    assert_eq!(keys[0], key(&|spec| spec.template = Some("/x".into()), "7.2.0"));
+    fs::write(path("vmlinux"), "installed anew").unwrap();
+    keys.push(key(&|_| {}, "7.2.0"));
     let count = keys.len();
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), count);
-    assert_eq!(key(|_| {}, "7.2.0"), key(|spec| spec.template = Some("/x".into()), "7.2.0"));
 }
 
 /// A template as it lies on disk, last used `age` ago.
