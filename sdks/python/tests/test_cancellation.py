@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import boxlite
 import pytest
-from boxlite import Boxlite, Options, SyncBoxlite
+from boxlite import Boxlite, Options, SyncBoxlite, _blocking
 from conftest import PATIENCE, in_thread
 from registry import Registry
 
@@ -157,6 +157,31 @@ def test_a_blocking_pull_tells_its_progress_and_times_out(options: Options, regi
         with pytest.raises(ZeroDivisionError):
             runtime.images.pull(reference, progress=refuse)
         assert runtime.images.pull(reference).layer_count == 1
+
+
+def test_a_blocking_call_waits_also_when_nobody_takes_its_progress() -> None:
+    class Telling:
+        """Behaves as a native operation: does not wait while there is something to take."""
+
+        untaken = 3
+        waits = 0
+
+        def wait(self, seconds: float | None, signals: bool) -> bool:
+            self.waits += 1
+            assert self.waits < 10, "it spins"
+            return self.untaken == 0
+
+        def take_progress(self) -> list[str]:
+            self.untaken -= 1
+            return ["stage"]
+
+        def cancel(self) -> None:
+            self.untaken = 0
+
+        def result(self) -> str:
+            return "answer"
+
+    assert _blocking.run(cast(Any, Telling())) == "answer"
 
 
 def test_ctrl_c_gives_a_blocking_pull_up_and_is_raised_when_it_has_rolled_back(
