@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import boxlite
@@ -38,6 +39,26 @@ async def test_a_box_is_found_again_by_its_name(machines: Boxlite, image: str) -
         assert second.id == first.id and second.created is False
         assert (await second.exec("ls", "/kept")).stdout == "/kept\n"
     await machines.remove(name)
+
+
+async def test_a_box_that_cannot_start_is_not_left_behind(machine_options: Options, image: str) -> None:
+    options, name = replace(machine_options, qemu="/bin/false"), f"python-{os.getpid()}-unstarted"
+    async with Boxlite(options) as runtime:
+        box = SimpleBox(image, memory_mib=256, runtime=runtime, name=name)
+        # The second time as well: its name is free again.
+        for _ in range(2):
+            with pytest.raises(boxlite.UnsupportedError):
+                await box.start()
+            assert await runtime.get(name) is None and box.created is None
+        kept = SimpleBox(image, memory_mib=256, runtime=runtime, name=name, auto_remove=False)
+        for _ in range(2):
+            with pytest.raises(boxlite.UnsupportedError):
+                await kept.start()
+        await runtime.remove(kept.id)
+    with SyncBoxlite(options) as blocking:
+        with pytest.raises(boxlite.UnsupportedError), SyncSimpleBox(image, memory_mib=256, runtime=blocking, name=name):
+            pass
+        assert blocking.get(name) is None
 
 
 async def test_a_code_box_runs_code(machines: Boxlite, image: str, tmp_path: Path) -> None:
