@@ -14,6 +14,9 @@ import pytest
 from boxlite import Boxlite, CodeBox, Options, SimpleBox, SyncBoxlite, SyncCodeBox, SyncSimpleBox
 from conftest import PATIENCE
 
+#: Prints more than there is room for on its way out, when more of it than there is room for is still on its way in.
+CHATTY = "head -c 1000000 /dev/zero | tr '\\0' x\n" + ": \n" * 200_000
+
 
 async def test_a_simple_box_runs_commands_and_is_gone_afterwards(machines: Boxlite, image: str, tmp_path: Path) -> None:
     async with SimpleBox(image, memory_mib=256, runtime=machines) as box:
@@ -67,6 +70,8 @@ async def test_a_code_box_runs_code(machines: Boxlite, image: str, tmp_path: Pat
         assert await box.run(": " + "x" * 300_000 + "\necho long") == "long\n"
         (tmp_path / "script").write_text("echo from a script")
         assert await box.run_script(str(tmp_path / "script")) == "from a script\n"
+        # Much of it printed before all of it is read.
+        assert await box.run(CHATTY) == "x" * 1_000_000
         assert await box.run("exit 1\n" + "echo never\n" * 100_000) == ""
         with pytest.raises(boxlite.TimeoutError):
             await box.run("sleep 1000", timeout=0.2)
@@ -82,6 +87,7 @@ def test_the_blocking_twins_do_the_same(machine_options: Options, image: str) ->
             assert box.exec("echo", "hello").stdout == "hello\n"
         with SyncCodeBox(image, memory_mib=256, runtime=runtime, interpreter="sh") as code:
             assert code.run("echo code") == "code\n"
+            assert code.run(CHATTY) == "x" * 1_000_000
 
 
 def test_an_interactive_box_is_a_shell_at_this_program_s_terminal(

@@ -171,15 +171,7 @@ class SimpleBox:
     ) -> ExecResult:
         execution = await self._made().exec(cmd, args, env, False, user, timeout, cwd, stdin=bool(stdin))
         async with execution:
-            input_ = execution.stdin()
-            if input_ is not None:
-                try:
-                    await input_.send_input(stdin)
-                except InvalidStateError:
-                    # The command ended, or closed its input, before it had read all of it: what it did is its answer.
-                    pass
-                await input_.close()
-            output = await execution.output()
+            output = await execution._communicate(stdin)
         if output.status.timed_out:
             raise TimeoutError(f"`{cmd}` did not end within {timeout} s and was killed", operation="box.exec")
         stdout, stderr = (data.decode("utf-8", "replace") for data in (output.stdout, output.stderr))

@@ -172,15 +172,7 @@ class SyncSimpleBox:
     ) -> ExecResult:
         execution = self._made().exec(cmd, args, env, False, user, timeout, cwd, stdin=bool(stdin))
         with execution:
-            input_ = execution.stdin()
-            if input_ is not None:
-                try:
-                    input_.send_input(stdin)
-                except InvalidStateError:
-                    # The command ended, or closed its input, before it had read all of it: what it did is its answer.
-                    pass
-                input_.close()
-            output = execution.output()
+            output = execution._communicate(stdin)
         if output.status.timed_out:
             raise TimeoutError(f"`{cmd}` did not end within {timeout} s and was killed", operation="box.exec")
         stdout, stderr = (data.decode("utf-8", "replace") for data in (output.stdout, output.stderr))
