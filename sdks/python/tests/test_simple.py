@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import os
 import pty
 import subprocess
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import boxlite
 import pytest
-from boxlite import Boxlite, CodeBox, Options, SimpleBox, SyncBoxlite, SyncCodeBox, SyncSimpleBox
+from boxlite import Boxlite, CodeBox, InteractiveBox, Options, SimpleBox, SyncBoxlite, SyncCodeBox, SyncSimpleBox
 from conftest import PATIENCE
 
 #: Prints more than there is room for on its way out, when more of it than there is room for is still on its way in.
@@ -90,6 +92,20 @@ def test_the_blocking_twins_do_the_same(machine_options: Options, image: str) ->
             assert code.run(CHATTY) == "x" * 1_000_000
 
 
+async def test_an_interactive_box_that_cannot_be_connected_is_not_left_behind(
+    machines: Boxlite, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing that a loop could watch or a thread could read.
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    name, tasks = f"python-{os.getpid()}-unconnected", asyncio.all_tasks()
+    for shell, error in {"no-such-shell": boxlite.NotFoundError, "sh": io.UnsupportedOperation}.items():
+        with pytest.raises(error):
+            async with InteractiveBox(image, shell, memory_mib=256, runtime=machines, name=name):
+                pass
+        assert await machines.get(name) is None
+        assert asyncio.all_tasks() == tasks
+
+
 def test_an_interactive_box_is_a_shell_at_this_program_s_terminal(
     machine_options: Options, image: str, tmp_path: Path
 ) -> None:
@@ -102,6 +118,7 @@ async def main() -> None:
     runtime = boxlite.Boxlite(boxlite.Options(home_dir=sys.argv[1], accelerator="tcg"))
     async with boxlite.InteractiveBox(sys.argv[2], memory_mib=256, runtime=runtime) as box:
         status = await box.wait()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
     print("ended with", status.exit_code)
 
 asyncio.run(main())
@@ -110,6 +127,11 @@ asyncio.run(main())
     command = [sys.executable, program, machine_options.home_dir, image]
     plain = subprocess.run(command, input="echo $((6 * 7))\nexit 3\n", capture_output=True, text=True, timeout=PATIENCE)
     assert (plain.stdout, plain.stderr) == ("42\nended with 3\n", "")
+    # What no loop can watch.
+    (tmp_path / "input").write_text("echo from a file\n")
+    with (tmp_path / "input").open() as file:
+        plain = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=PATIENCE)
+    assert (plain.stdout, plain.stderr) == ("from a file\nended with 0\n", "")
 
     master, slave = pty.openpty()
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=subprocess.PIPE)
