@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 
 # shellcheck source=tools/environment.sh
 . tools/environment.sh
-environment "$target/python/test" "maturin>=1.9,<2" pytest mypy ruff
+environment "$target/python/test" "maturin>=1.9,<2" pytest==9.2.0 mypy==2.4.1 ruff==0.17.6
 
 conformance
 wheel "$target/python/wheels"

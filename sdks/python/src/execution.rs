@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard};
 
-use boxlite::{BoxHandle, Error, ErrorCode, ExecutionOutput, ExitStatus, TerminalSize};
+use boxlite::{BoxHandle, Error, ErrorCode, ExecutionOutput, ExecutionStdin, ExitStatus, TerminalSize};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::bound::ProcessBound;
 use crate::convert;
@@ -83,17 +83,20 @@ impl Execution {
         })
     }
 
-    /// Closes stdin, collects what nobody took, and waits for the end.
-    fn output(&self) -> Operation {
+    /// Writes `input` to stdin and closes it, collects what nobody took in the meantime, and waits for the end.
+    fn output(&self, input: &[u8]) -> Operation {
         self.begin(|execution| {
-            drop(execution.take_stdin());
+            // Without input it is closed here and now.
+            let stdin = execution.take_stdin().filter(|_| !input.is_empty());
+            let input = input.to_vec();
             let (stdout, stderr) = (execution.take_stdout(), execution.take_stderr());
             let ended = execution.ended();
             let collected = async move {
-                let (stdout, stderr) = futures::try_join!(collect(stdout), collect(stderr))?;
+                let ((), stdout, stderr) =
+                    futures::try_join!(feed(stdin, &input), collect(stdout), collect(stderr))?;
                 Ok((stdout, stderr, ended.await?))
             };
-            // Reading a stream leaves nothing to roll back.
+            // Using a stream leaves nothing to roll back.
             Ok(Operation::droppable(collected, |py, (stdout, stderr, status): (_, _, ExitStatus)| {
                 let (stdout, stderr): (Vec<u8>, Vec<u8>) = (stdout, stderr);
                 let status = convert::to_python(py, &status)?;
@@ -123,6 +126,19 @@ impl Execution {
     fn close(&self) {
         let execution = self.lock().ok().and_then(|mut execution| execution.take());
         drop(execution);
+    }
+}
+
+async fn feed(stdin: Option<ExecutionStdin>, input: &[u8]) -> boxlite::Result<()> {
+    let Some(mut stdin) = stdin else { return Ok(()) };
+    let feeding = async {
+        stdin.write_all(input).await?;
+        stdin.shutdown().await
+    };
+    match feeding.await.map_err(from_io) {
+        // The command ended, or closed its input, before it had read all of it: what it did is its answer.
+        Err(error) if error.code() == ErrorCode::InvalidState => Ok(()),
+        fed => fed,
     }
 }
 

@@ -106,8 +106,11 @@ impl Task {
         }
     }
 
-    /// Gives the work up. It holds wakers, which hold the task, which holds the work: this takes them apart.
+    /// Gives the work up. It holds wakers, which hold the task, which holds the work; and the inbox of a loop that is gone
+    /// may hold the task, which holds the inbox: this takes them apart.
     pub fn drop_work(&self) {
+        let waiter = std::mem::replace(&mut *lock(&self.waiter), Waiter::Nobody);
+        drop(waiter);
         let state = std::mem::replace(&mut *lock(&self.state), State::Taken);
         drop(state);
     }

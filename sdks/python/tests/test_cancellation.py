@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import boxlite
 import pytest
-from boxlite import Boxlite, Options, SyncBoxlite
+from boxlite import Boxlite, Options, SyncBoxlite, _blocking, _native
 from conftest import PATIENCE, in_thread
 from registry import Registry
 
@@ -96,7 +101,9 @@ async def test_the_other_pulls_of_a_group_are_given_up_when_one_fails(runtime: B
     registry.open("g")
 
 
-def test_a_loop_that_is_closed_over_a_pull_is_never_called_into(options: Options, registry: Registry) -> None:
+def test_a_loop_that_is_closed_over_a_pull_is_never_called_into_and_takes_it_along(
+    options: Options, registry: Registry
+) -> None:
     reference = hold(registry, "app:1", "layer", "g")
     runtime = SyncBoxlite(options)
     async_images = boxlite.ImageHandle(runtime._native.images())
@@ -107,14 +114,35 @@ def test_a_loop_that_is_closed_over_a_pull_is_never_called_into(options: Options
     loop.run_until_complete(asyncio.wait([task], timeout=0.05))
     registry.reached("g")
     loop.close()
-    # What was held goes on, and is over, with nobody there to be told.
-    registry.open("g")
-    assert runtime.images.pull(reference).layer_count == 1
-    runtime.close()
     # Python itself complains of the task, nothing of ours does.
     task._log_destroy_pending = False  # type: ignore[attr-defined]
-    del task
+    gone = weakref.ref(loop)
+    del task, loop
+    gc.collect()
+    assert gone() is None
+    # The pull has ended with its loop: the next one does not join it, but asks for the layer again.
+    with ThreadPoolExecutor() as pool:
+        again = pool.submit(runtime.images.pull, reference)
+        registry.reached("g", 2)
+        registry.open("g")
+        assert again.result(PATIENCE).layer_count == 1
+    runtime.close()
     assert problems == []
+
+
+def test_what_a_loop_never_heard_of_does_not_keep_its_socket(options: Options, registry: Registry) -> None:
+    with SyncBoxlite(options) as runtime:
+        notifier = _native.Notifier()
+        descriptor = notifier.fileno()
+        socket = os.fstat(descriptor).st_ino
+        operation = runtime._native.images().pull(registry.push("app:1"), None, None, False)
+        assert not operation.start(notifier, 0)
+        assert select.select([descriptor], [], [], PATIENCE)[0]
+        del operation, notifier
+        try:
+            assert os.fstat(descriptor).st_ino != socket
+        except OSError as error:
+            assert error.errno == errno.EBADF
 
 
 def test_loops_one_after_another_and_side_by_side_share_a_runtime(options: Options, registry: Registry) -> None:
@@ -157,6 +185,31 @@ def test_a_blocking_pull_tells_its_progress_and_times_out(options: Options, regi
         with pytest.raises(ZeroDivisionError):
             runtime.images.pull(reference, progress=refuse)
         assert runtime.images.pull(reference).layer_count == 1
+
+
+def test_a_blocking_call_waits_also_when_nobody_takes_its_progress() -> None:
+    class Telling:
+        """Behaves as a native operation: does not wait while there is something to take."""
+
+        untaken = 3
+        waits = 0
+
+        def wait(self, seconds: float | None, signals: bool) -> bool:
+            self.waits += 1
+            assert self.waits < 10, "it spins"
+            return self.untaken == 0
+
+        def take_progress(self) -> list[str]:
+            self.untaken -= 1
+            return ["stage"]
+
+        def cancel(self) -> None:
+            self.untaken = 0
+
+        def result(self) -> str:
+            return "answer"
+
+    assert _blocking.run(cast(Any, Telling())) == "answer"
 
 
 def test_ctrl_c_gives_a_blocking_pull_up_and_is_raised_when_it_has_rolled_back(

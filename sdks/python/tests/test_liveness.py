@@ -239,3 +239,31 @@ except boxlite.InvalidStateError:
 """
     result = python(program, tmp_path / "home")
     assert (result.returncode, result.stdout, result.stderr) == (0, "one\n", "")
+
+
+def test_a_default_runtime_that_was_shut_down_is_opened_again(tmp_path: Path, python: Any) -> None:
+    program = """
+import os, sys, boxlite
+boxlite.SyncBoxlite.init_default(boxlite.Options(home_dir=sys.argv[1]))
+first = boxlite.SyncBoxlite.default()
+first.shutdown()
+boxlite.SyncBoxlite.init_default(boxlite.Options(home_dir=sys.argv[1]))
+second = boxlite.SyncBoxlite.default()
+assert second is not first and second.home == sys.argv[1] and second.images.list() == []
+second.close()
+third = boxlite.SyncBoxlite.default()
+assert third.home == os.environ["BOXLITE_HOME"] and third.images.list() == []
+child = os.fork()
+if child == 0:
+    # That of the parent is not one that was shut down.
+    try:
+        assert boxlite.SyncBoxlite.default() is third
+        third.images.list()
+    except boxlite.ForkedProcessError:
+        os._exit(7)
+    os._exit(1)
+_, status = os.waitpid(child, 0)
+print(os.waitstatus_to_exitcode(status))
+"""
+    result = python(program, tmp_path / "home", BOXLITE_HOME=str(tmp_path / "other"))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "7\n", "")

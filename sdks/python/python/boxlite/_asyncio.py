@@ -18,7 +18,7 @@ from ._native import Failure, Notifier, Operation
 
 
 class _Bridge:
-    """The operations that one loop waits for. It does not hold the loop, which holds it."""
+    """The operations that one loop waits for. An open loop holds it, as it holds all whom it calls."""
 
     __slots__ = ("__weakref__", "next_key", "notifier", "waiting")
 
@@ -35,13 +35,16 @@ class _Bridge:
                 waiter.set_result(None)
 
 
-_bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Bridge] = weakref.WeakKeyDictionary()
+#: Weak on both sides: what a bridge waits with holds the loop, and a loop that is closed would be here for ever.
+_bridges: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Bridge]] = weakref.WeakKeyDictionary()
 
 
 def _bridge(loop: asyncio.AbstractEventLoop) -> _Bridge:
-    bridge = _bridges.get(loop)
+    known = _bridges.get(loop)
+    bridge = known() if known is not None else None
     if bridge is None:
-        bridge = _bridges[loop] = _Bridge(loop)
+        bridge = _Bridge(loop)
+        _bridges[loop] = weakref.ref(bridge)
     return bridge
 
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from . import _blocking, _exit
-from ._error_codes import InvalidStateError
+from ._error_codes import InvalidStateError, StoppedError
 from ._native import Runtime as NativeRuntime
 from ._options import Options
 
@@ -53,9 +53,9 @@ class Base:
 
     @classmethod
     def default(cls: type[B]) -> B:
-        """Return the runtime of the process, opened with default options when it is asked for the first time."""
+        """Return the runtime of the process, opened with default options when there is none, or none any more."""
         with Base._default_lock:
-            known = cls.__dict__.get("_default")
+            known = cls._known()
             if known is None:
                 known = cls()
                 cls._default = known
@@ -65,9 +65,16 @@ class Base:
     def init_default(cls, options: Options) -> None:
         """Open the runtime of the process with these options, before anybody asks for it."""
         with Base._default_lock:
-            if cls.__dict__.get("_default") is not None:
+            if cls._known() is not None:
                 raise InvalidStateError("the runtime of the process is open already")
             cls._default = cls(options)
+
+    @classmethod
+    def _known(cls: type[B]) -> B | None:
+        """Return the runtime of the process unless it was shut down. A forked child keeps its parent's, which says so."""
+        known: B | None = cls.__dict__.get("_default")
+        failure = None if known is None else known._native.check_open()
+        return None if failure is not None and failure.code == StoppedError.code else known
 
     @property
     def home(self) -> str | None:

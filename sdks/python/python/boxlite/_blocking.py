@@ -45,8 +45,9 @@ def run(
         while not over:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             over = operation.wait(left, signals)
-            if progress is not None:
-                for item in operation.take_progress():
+            # Also if nobody listens: an operation that has something to tell does not wait.
+            for item in operation.take_progress():
+                if progress is not None:
                     progress(item)
             if not over and left is not None and deadline is not None and time.monotonic() >= deadline:
                 deadline = None

@@ -69,7 +69,11 @@ class Execution(Handle[_native.Execution]):
 
     async def output(self, *, timeout: float | None = None) -> Output:
         """Close stdin, collect everything that nobody asked for before, and wait for the end."""
-        operation = self._open().output()
+        return await self._communicate(b"", timeout)
+
+    async def _communicate(self, input_: bytes, timeout: float | None = None) -> Output:
+        """Write the input while the output is collected: a command that prints much before it has read much needs both."""
+        operation = self._open().output(input_)
         if self._stdin is not None:
             await self._stdin.close()
         stdout, stderr, status = await run(operation, timeout=timeout)

@@ -9,6 +9,7 @@ import signal
 import sys
 import termios
 import tty
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
@@ -46,23 +47,31 @@ class InteractiveBox(SimpleBox):
         self._tty = sys.stdin.isatty() if tty is None else tty
         self._execution: Execution | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._sender: asyncio.Task[None] | None = None
+        self._watched: int | None = None
         self._saved: list[Any] | None = None
 
     async def __aenter__(self) -> InteractiveBox:
         """Make and start the box, and start the shell at the terminal."""
         await self.start()
+        try:
+            await self._connect(asyncio.get_running_loop())
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
         size = shutil.get_terminal_size()
         terminal = (size.lines, size.columns) if self._tty else False
         self._execution = await self._made().exec(self._shell, tty=terminal)
-        loop = asyncio.get_running_loop()
         if self._tty and sys.stdin.isatty():
             self._saved = termios.tcgetattr(sys.stdin)
             # Not the default, which throws away what was typed ahead.
             tty.setraw(sys.stdin, termios.TCSADRAIN)
             loop.add_signal_handler(signal.SIGWINCH, self._resized)
         self._tasks = [loop.create_task(self._show(stream, out)) for stream, out in self._outputs()]
-        self._feed(loop)
-        return self
+        self._sender = loop.create_task(self._feed(self._reading(loop, sys.stdin.fileno())))
 
     async def wait(self) -> ExitStatus:
         """Wait until the shell has ended and everything it printed is shown."""
@@ -76,14 +85,17 @@ class InteractiveBox(SimpleBox):
     ) -> None:
         """End the shell, give the terminal back, stop the box."""
         loop = asyncio.get_running_loop()
-        loop.remove_reader(sys.stdin.fileno())
+        if self._watched is not None:
+            loop.remove_reader(self._watched)
+            self._watched = None
         if self._saved is not None:
             loop.remove_signal_handler(signal.SIGWINCH)
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._saved)
             self._saved = None
-        for task in self._tasks:
+        tasks = [*self._tasks, self._sender] if self._sender is not None else self._tasks
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._execution is not None:
             self._execution.close()
         await self.stop()
@@ -97,25 +109,31 @@ class InteractiveBox(SimpleBox):
             out.buffer.write(piece)
             out.flush()
 
-    def _feed(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _feed(self, read: Callable[[], Awaitable[bytes]]) -> None:
         assert self._execution is not None
         stdin = self._execution.stdin()
         assert stdin is not None
-        queue: asyncio.Queue[bytes] = asyncio.Queue()
+        while data := await read():
+            await stdin.send_input(data)
+        await stdin.close()
 
-        async def send() -> None:
-            while data := await queue.get():
-                await stdin.send_input(data)
-            await stdin.close()
+    def _reading(self, loop: asyncio.AbstractEventLoop, descriptor: int) -> Callable[[], Awaitable[bytes]]:
+        """Return what reads the next piece of this program's stdin, and nothing at its end."""
+        pieces: asyncio.Queue[bytes] = asyncio.Queue()
 
         def readable() -> None:
-            data = os.read(sys.stdin.fileno(), 4096)
-            queue.put_nowait(data)
+            data = os.read(descriptor, 4096)
+            pieces.put_nowait(data)
             if not data:
-                loop.remove_reader(sys.stdin.fileno())
+                loop.remove_reader(descriptor)
 
-        loop.add_reader(sys.stdin.fileno(), readable)
-        self._sender = loop.create_task(send())
+        try:
+            loop.add_reader(descriptor, readable)
+        except PermissionError:
+            # A regular file, or `/dev/null`: nothing to watch, it can always be read, and soon.
+            return lambda: loop.run_in_executor(None, os.read, descriptor, 4096)
+        self._watched = descriptor
+        return pieces.get
 
     def _resized(self) -> None:
         size = shutil.get_terminal_size()

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ._box import Box
 from ._box_data import BoxInfo, BoxMetrics, ExecResult
+from ._error import BoxliteError
 from ._error_codes import InvalidStateError, NotFoundError, TimeoutError, UnsupportedError
 from ._options import BoxOptions, CopyOptions, Environment, StrPath
 from ._runtime import Boxlite
@@ -64,15 +65,24 @@ class SimpleBox:
         return self._created
 
     async def start(self: S) -> S:
-        """Make the box, or find it with `reuse_existing`, and start it unless it runs."""
+        """Make the box, or find it with `reuse_existing`, and start it unless it runs.
+
+        If that fails, a box that was made here is gone again with `auto_remove`, which is the default.
+        """
+        made = self._box is None
         if self._box is None:
             runtime = self._runtime if self._runtime is not None else Boxlite.default()
             if self._reuse_existing:
                 self._box, self._created = await runtime.get_or_create(self._options, self._name)
             else:
                 self._box, self._created = await runtime.create(self._options, self._name), True
-        if (await self._box.info()).state.status != "running":
-            await self._box.start()
+        try:
+            if (await self._box.info()).state.status != "running":
+                await self._box.start()
+        except BaseException:
+            if made and self._created and self._options.auto_remove:
+                await self._take_back(self._box)
+            raise
         return self
 
     async def exec(
@@ -135,6 +145,15 @@ class SimpleBox:
         """Stop the box."""
         await self.stop()
 
+    async def _take_back(self, box: Box) -> None:
+        """Remove a box that never ran: it would not remove itself, and would keep its name."""
+        self._box = self._created = None
+        try:
+            await box.remove(force=True)
+        except BoxliteError:
+            # What the start failed with says more.
+            pass
+
     def _made(self) -> Box:
         if self._box is None:
             raise InvalidStateError("the box is not started", hint="use `async with`, or call `start()` first")
@@ -152,15 +171,7 @@ class SimpleBox:
     ) -> ExecResult:
         execution = await self._made().exec(cmd, args, env, False, user, timeout, cwd, stdin=bool(stdin))
         async with execution:
-            input_ = execution.stdin()
-            if input_ is not None:
-                try:
-                    await input_.send_input(stdin)
-                except InvalidStateError:
-                    # The command ended, or closed its input, before it had read all of it: what it did is its answer.
-                    pass
-                await input_.close()
-            output = await execution.output()
+            output = await execution._communicate(stdin)
         if output.status.timed_out:
             raise TimeoutError(f"`{cmd}` did not end within {timeout} s and was killed", operation="box.exec")
         stdout, stderr = (data.decode("utf-8", "replace") for data in (output.stdout, output.stderr))

@@ -70,7 +70,11 @@ class SyncExecution(Handle[_native.Execution]):
 
     def output(self, *, timeout: float | None = None) -> Output:
         """Close stdin, collect everything that nobody asked for before, and wait for the end."""
-        operation = self._open().output()
+        return self._communicate(b"", timeout)
+
+    def _communicate(self, input_: bytes, timeout: float | None = None) -> Output:
+        """Write the input while the output is collected: a command that prints much before it has read much needs both."""
+        operation = self._open().output(input_)
         if self._stdin is not None:
             self._stdin.close()
         stdout, stderr, status = run(operation, timeout=timeout)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from .._box_data import BoxInfo, BoxMetrics, ExecResult
+from .._error import BoxliteError
 from .._error_codes import InvalidStateError, NotFoundError, TimeoutError, UnsupportedError
 from .._options import BoxOptions, CopyOptions, Environment, StrPath
 from ._box import SyncBox
@@ -65,15 +66,24 @@ class SyncSimpleBox:
         return self._created
 
     def start(self: S) -> S:
-        """Make the box, or find it with `reuse_existing`, and start it unless it runs."""
+        """Make the box, or find it with `reuse_existing`, and start it unless it runs.
+
+        If that fails, a box that was made here is gone again with `auto_remove`, which is the default.
+        """
+        made = self._box is None
         if self._box is None:
             runtime = self._runtime if self._runtime is not None else SyncBoxlite.default()
             if self._reuse_existing:
                 self._box, self._created = runtime.get_or_create(self._options, self._name)
             else:
                 self._box, self._created = runtime.create(self._options, self._name), True
-        if (self._box.info()).state.status != "running":
-            self._box.start()
+        try:
+            if (self._box.info()).state.status != "running":
+                self._box.start()
+        except BaseException:
+            if made and self._created and self._options.auto_remove:
+                self._take_back(self._box)
+            raise
         return self
 
     def exec(
@@ -136,6 +146,15 @@ class SyncSimpleBox:
         """Stop the box."""
         self.stop()
 
+    def _take_back(self, box: SyncBox) -> None:
+        """Remove a box that never ran: it would not remove itself, and would keep its name."""
+        self._box = self._created = None
+        try:
+            box.remove(force=True)
+        except BoxliteError:
+            # What the start failed with says more.
+            pass
+
     def _made(self) -> SyncBox:
         if self._box is None:
             raise InvalidStateError("the box is not started", hint="use `async with`, or call `start()` first")
@@ -153,15 +172,7 @@ class SyncSimpleBox:
     ) -> ExecResult:
         execution = self._made().exec(cmd, args, env, False, user, timeout, cwd, stdin=bool(stdin))
         with execution:
-            input_ = execution.stdin()
-            if input_ is not None:
-                try:
-                    input_.send_input(stdin)
-                except InvalidStateError:
-                    # The command ended, or closed its input, before it had read all of it: what it did is its answer.
-                    pass
-                input_.close()
-            output = execution.output()
+            output = execution._communicate(stdin)
         if output.status.timed_out:
             raise TimeoutError(f"`{cmd}` did not end within {timeout} s and was killed", operation="box.exec")
         stdout, stderr = (data.decode("utf-8", "replace") for data in (output.stdout, output.stderr))
