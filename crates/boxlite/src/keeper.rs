@@ -104,7 +104,9 @@ fn keep(gate: &Arc<Gate<Core>>, workers: Workers, deadline: watch::Receiver<Opti
         let _timers = workers.handle().enter();
         let _ = block_on(wind_down(gate, core, &deadline), || Some(left(&deadline)));
     }
-    let given_up = gate.seal();
+    // An operation that was given up may have left work behind that cannot be interrupted.
+    let unsettled = core.as_ref().map_or(0, |core| core.images.unsettled());
+    let given_up = gate.seal().max(unsettled);
     let database = core.map(|core| {
         core.end_events();
         core.sessions.clear();

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use boxlite_types::{CheckReport, Digest, Finding, Result};
+use boxlite_types::{CheckReport, Digest, Error, ErrorCode, Finding, Result};
 
 use super::Inner;
 use super::files::{self, TRASH, Unfinished};
@@ -31,14 +31,14 @@ pub(super) struct Examination {
 }
 
 impl Inner {
-    /// Examines the store and, if asked to, puts it right.
-    pub(crate) fn check(&self, repair: bool) -> Result<CheckReport> {
+    /// Examines the store and, if asked to, puts it right. Ends between two pieces of content when `is_given_up` says so.
+    pub(crate) fn check(&self, repair: bool, is_given_up: &dyn Fn() -> bool) -> Result<CheckReport> {
         let mut examination = Examination {
             images: self.all_images()?,
             faults: BTreeMap::new(),
             report: CheckReport::default(),
         };
-        self.examine_content(&mut examination)?;
+        self.examine_content(&mut examination, is_given_up)?;
         self.repair_content(&mut examination, repair)?;
         self.examine_orphans(&mut examination.report, repair)?;
         self.examine_ingest(&mut examination.report, repair)?;
@@ -53,7 +53,7 @@ impl Inner {
         })
     }
 
-    fn examine_content(&self, examination: &mut Examination) -> Result<()> {
+    fn examine_content(&self, examination: &mut Examination, is_given_up: &dyn Fn() -> bool) -> Result<()> {
         let mut needed: HashMap<Content, ()> = HashMap::new();
         for image in &examination.images {
             examination.report.examined += 1;
@@ -65,6 +65,9 @@ impl Inner {
         let mut needed: Vec<Content> = needed.into_keys().collect();
         needed.sort_unstable();
         for content in needed {
+            if is_given_up() {
+                return Err(Error::new(ErrorCode::Cancelled, "nobody waits for the examination any more"));
+            }
             examination.report.examined += 1;
             // Locked exclusively: somebody is making it right now, or deleting it with its rows.
             let Some(_guard) = self.locks.try_shared(content)? else { continue };

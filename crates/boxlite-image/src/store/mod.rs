@@ -201,7 +201,13 @@ impl ImageStore {
     /// # Errors
     /// `Storage`, `Database`. What is wrong with the content is no error but a finding.
     pub async fn check(&self, repair: bool) -> Result<CheckReport> {
-        self.inner.blocking(move |store| store.check(repair)).await.during("images.check")
+        // Gone with this future: reading everything there is can take minutes.
+        let waiting = Arc::new(());
+        let waited_for = Arc::downgrade(&waiting);
+        let checked =
+            self.inner.blocking(move |store| store.check(repair, &|| waited_for.strong_count() == 0)).await;
+        drop(waiting);
+        checked.during("images.check")
     }
 
     /// Returns the read-only disk of an image, and how the image wants to be run. The files stay while a row, of a
@@ -258,6 +264,11 @@ impl ImageStore {
             exported
         });
         exported.await.with(Context::Reference, reference).during("images.export_erofs")
+    }
+
+    /// Returns how many tasks that were started through this store still touch the home.
+    pub fn unsettled(&self) -> usize {
+        self.inner.tasks.len()
     }
 
     /// Waits until nothing that was started through this store, and since cancelled or dropped, still touches the home.

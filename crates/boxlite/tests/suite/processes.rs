@@ -260,7 +260,12 @@ impl Surroundings {
             umask: field("Umask:"),
             directory: std::env::current_dir().unwrap(),
             environment: std::env::vars_os().collect(),
-            children: std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default(),
+            children: std::fs::read_dir("/proc/self/task")
+                .unwrap()
+                .map(|thread| {
+                    std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap_or_default()
+                })
+                .collect(),
         }
     }
 }
