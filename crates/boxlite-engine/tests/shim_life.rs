@@ -287,6 +287,7 @@ async fn owner_process() {
     // SAFETY: the child only reads, and ends; that another thread may hold a lock of libc is nothing to it.
     if std::env::var_os("BOXLITE_TEST_FORK").is_some() && unsafe { libc::fork() } == 0 {
         // With everything open that its parent has, until the test lets go of the other end.
+        // SAFETY: reads into a local, then ends without running anything of the parent's.
         unsafe {
             libc::read(0, [0u8].as_mut_ptr().cast(), 1);
             libc::_exit(0)
