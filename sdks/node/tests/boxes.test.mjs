@@ -320,6 +320,37 @@ test('the log of a main command is followed until the box stops', async (t) => {
   assert.deepEqual(tail, ['two\n']);
 });
 
+test('a log that is left is not followed any more', { skip: !existsSync('/proc/self/fd') && 'no /proc' }, async (t) => {
+  const runtime = await openMachines(t);
+  const box = await runtime.create({ ...MACHINE, cmd: ['sh', '-c', 'echo one; exec sleep 1000'] });
+  t.after(() => box.remove({ force: true }).catch(() => {}));
+  await box.start();
+  const watches = () => {
+    const links = readdirSync('/proc/self/fd').map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return 'closed meanwhile';
+      }
+    });
+    return links.filter((link) => link.includes('inotify')).length;
+  };
+  const before = watches();
+  for await (const { bytes } of await box.logs({ follow: true })) {
+    assert.equal(bytes.toString(), 'one\n');
+    assert.ok(watches() > before);
+    break;
+  }
+  await until(() => watches() === before);
+  const abort = new AbortController();
+  const log = await box.logs({ follow: true, signal: abort.signal });
+  await log.next();
+  const next = log.next();
+  abort.abort();
+  await fails(next, 'Cancelled');
+  await until(() => watches() === before);
+});
+
 test('a main command is attached to, talked to and let go of', async (t) => {
   const runtime = await openMachines(t);
   const box = await runtime.create({ ...MACHINE, main: { argv: ['cat'], stdin: true } });
