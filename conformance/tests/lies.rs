@@ -124,7 +124,9 @@ fn more_scenarios_skipped_than_may_be_are_a_failure() {
     std::fs::write(directory.path().join("lies.yaml"), text).unwrap();
     for (most, good) in [("0", false), ("1", true)] {
         let mut driver = Command::new(env!("CARGO_BIN_EXE_boxlite-conformance"));
-        driver.args(["run", "--surface", "fake", "--most-skipped", most, "--scenarios"]).arg(directory.path());
+        driver
+            .args(["run", "--surface", "fake", "--most-skipped", most, "--scenarios"])
+            .arg(directory.path());
         driver.arg("--test-home").arg(directory.path().join("home"));
         let run = driver.arg("--").args(lying("none").command).output().unwrap();
         assert_eq!(run.status.success(), good, "{}", String::from_utf8_lossy(&run.stdout));

@@ -165,7 +165,7 @@ impl<'a> Player<'a> {
                 bail!("still {} after {} s: {:?}", ending(&answer.outcome), AGAIN.as_secs(), answer.outcome);
             }
         };
-        self.judge(&expected, &answer)?;
+        Self::judge(&expected, &answer, &self.variables)?;
         let took = answer.at.duration_since(begun);
         if let Some(limit) = call.within_ms.filter(|limit| took > Duration::from_millis(*limit)) {
             bail!("it took {} ms instead of at most {limit}", took.as_millis());
@@ -245,10 +245,10 @@ impl<'a> Player<'a> {
     async fn settle(&mut self, step: &Await) -> Result<()> {
         let pending = self.background.remove(&step.awaited).context("there is no such call")?;
         let expected = Expected { ok: step.ok.clone(), error: step.error.clone(), ends: step.ends.clone() };
-        for Sent { pending, on, .. } in pending {
+        for (number, Sent { pending, on, .. }) in pending.into_iter().enumerate() {
             let id = pending.id;
             let answer = self.adapter.answer(pending, self.step_limit).await?;
-            self.judge(&expected, &answer)?;
+            Self::judge(&expected, &answer, &self.variables.with("n", number))?;
             if let Some(on) = on {
                 self.shutdowns.check(&on, id, answer.at).map_err(|error| anyhow!(error))?;
             }
@@ -256,8 +256,8 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    fn judge(&self, expected: &Expected, answer: &Answer) -> Result<()> {
-        expected.check(&answer.outcome, &self.variables).map_err(|error| anyhow!(error))
+    fn judge(expected: &Expected, answer: &Answer, variables: &Variables) -> Result<()> {
+        expected.check(&answer.outcome, variables).map_err(|error| anyhow!(error))
     }
 
     /// Asks for an operation and returns how it ended.
