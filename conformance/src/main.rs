@@ -69,6 +69,9 @@ struct RunArguments {
     /// Longest time for one scenario, in seconds
     #[arg(long, default_value_t = 180)]
     scenario_limit: u64,
+    /// Fails if more scenarios than this are skipped; any number may be without it
+    #[arg(long, value_name = "NUMBER")]
+    most_skipped: Option<usize>,
     /// The adapter and its arguments
     #[arg(last = true, required = true)]
     adapter: Vec<String>,
@@ -176,5 +179,10 @@ async fn run(arguments: RunArguments) -> Result<ExitCode> {
         }
     }
     println!("\n{report}");
-    Ok(if report.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let most = arguments.most_skipped.unwrap_or(usize::MAX);
+    if report.skipped.len() > most {
+        println!("{} scenarios were skipped, {most} at most may be", report.skipped.len());
+    }
+    let good = report.good() && report.skipped.len() <= most;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use boxlite_conformance::scenario::Needs;
+use boxlite_conformance::scenario::{CAPABILITIES, Needs, USUAL};
 use boxlite_conformance::table::COLUMNS;
 use support::{root, scenarios, table};
 
@@ -208,6 +208,20 @@ fn scenarios_use_operations_of_the_table_and_all_of_them() {
         let (used, excused) = (used.contains(&operation.name), operation.untested.is_some());
         assert!(used || excused, "no scenario uses `{}`", operation.name);
         assert!(!(used && excused), "`{}` is used; it needs no excuse", operation.name);
+    }
+}
+
+#[test]
+fn scenarios_need_capabilities_of_the_protocol() {
+    let protocol = std::fs::read_to_string(root().join("conformance/PROTOCOL.md")).expect("the protocol");
+    for name in CAPABILITIES.iter().chain(&USUAL) {
+        assert!(protocol.contains(&format!("`{name}`")), "conformance/PROTOCOL.md lacks `{name}`");
+    }
+    for scenario in scenarios() {
+        for name in Needs::of(&scenario).capabilities {
+            let known = CAPABILITIES.iter().chain(&USUAL).any(|known| *known == name);
+            assert!(known, "{}: there is no capability `{name}`", scenario.title());
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use tokio_util::sync::CancellationToken;
@@ -38,7 +39,14 @@ pub enum Lie {
     MakesHome,
     /// A box is left out of every list of boxes.
     HidesBox,
+    /// Pulls that fail say so a second later.
+    Late,
+    /// It says that it can do what the protocol has no word for.
+    Boasts,
 }
+
+/// How late: clearly more than what the driver puts down to scheduling.
+const LATE: Duration = Duration::from_secs(1);
 
 /// The fake engine's surface, with a lie.
 pub struct LyingSurface {
@@ -100,7 +108,7 @@ impl Surface for LyingSurface {
     }
 
     fn capabilities(&self) -> &'static [&'static str] {
-        self.inner.capabilities()
+        if self.lie == Lie::Boasts { &["main", "flying"] } else { self.inner.capabilities() }
     }
 
     async fn perform(
@@ -121,6 +129,7 @@ impl Surface for LyingSurface {
             (Lie::Garbage, "images.list") => println!("listing..."),
             (Lie::KeepsFile, "runtime.open") => self.keep("kept", false),
             (Lie::KeepsLock, "runtime.open") => self.keep("ingest/kept.lock", true),
+            (Lie::Late, "images.pull") if answer.is_err() => tokio::time::sleep(LATE).await,
             (Lie::MakesHome, "images.list") if answer.is_err() => self.keep("again", false),
             _ => {}
         }

@@ -15,6 +15,8 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::scenario::{CAPABILITIES, USUAL};
+
 /// Longest beginning of an adapter's stderr that is kept.
 const STDERR_BYTES: usize = 16 << 10;
 
@@ -231,6 +233,15 @@ fn read_hello(line: &str) -> Result<Hello> {
     let hello: Hello = serde_json::from_value(line["hello"].clone()).context("the adapter's hello")?;
     if hello.protocol != 1 {
         bail!("the adapter speaks version {} of the protocol", hello.protocol);
+    }
+    // A name that is misspelled would have scenarios skipped for ever.
+    let known = |name: &&String| CAPABILITIES.contains(&name.as_str()) || USUAL.contains(&name.as_str());
+    let lacks = |name: &&String| USUAL.contains(&name.as_str());
+    if let Some(name) = hello.capabilities.iter().find(|name| !known(name)) {
+        bail!("the protocol has no capability `{name}`");
+    }
+    if let Some(name) = hello.lacks.iter().find(|name| !lacks(name)) {
+        bail!("the protocol has no `{name}` that a surface could lack");
     }
     Ok(hello)
 }

@@ -6,6 +6,7 @@ mod expect;
 mod host;
 mod player;
 mod report;
+mod shutdowns;
 mod streams;
 mod world;
 

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::adapter::{Adapter, Answer, Pending};
 use super::expect::{Outcome, check_order, ending};
+use super::shutdowns::Shutdowns;
 use super::world::{BOX_IMAGE, World, box_given, remember};
 use crate::registry::TargetDescription;
 use crate::scenario::{
@@ -30,7 +31,17 @@ pub struct Player<'a> {
     pub(super) world: &'a mut World,
     pub(super) variables: Variables,
     pub(super) step_limit: Duration,
-    background: HashMap<String, Vec<Pending>>,
+    background: HashMap<String, Vec<Sent>>,
+    shutdowns: Shutdowns,
+}
+
+/// A call that was sent.
+struct Sent {
+    pending: Pending,
+    /// The handle it is about.
+    on: Option<String>,
+    /// The handle it makes.
+    made: Option<String>,
 }
 
 impl<'a> Player<'a> {
@@ -41,7 +52,8 @@ impl<'a> Player<'a> {
         variables: Variables,
         step_limit: Duration,
     ) -> Self {
-        Player { adapter, world, variables, step_limit, background: HashMap::new() }
+        let (background, shutdowns) = (HashMap::new(), Shutdowns::default());
+        Player { adapter, world, variables, step_limit, background, shutdowns }
     }
 
     /// Plays all of it.
@@ -104,7 +116,7 @@ impl<'a> Player<'a> {
             Step::Await(step) => self.settle(step).await,
             Step::Cancel(step) => {
                 let pending = self.background.get(&step.cancel).context("there is no such call")?;
-                pending.iter().for_each(|pending| self.adapter.cancel(pending.id));
+                pending.iter().for_each(|sent| self.adapter.cancel(sent.pending.id));
                 Ok(())
             }
             Step::Forget(step) => {
@@ -124,17 +136,23 @@ impl<'a> Player<'a> {
         let begun = Instant::now();
         let expected = Expected { ok: call.ok.clone(), error: call.error.clone(), ends: call.ends.clone() };
         if let Some(name) = &call.background {
-            let pending = (0..call.times.unwrap_or(1))
+            let sent = (0..call.times.unwrap_or(1))
                 .map(|number| self.send(call, &self.variables.with("n", number)))
                 .collect::<Result<Vec<_>>>()?;
-            if self.background.insert(name.clone(), pending).is_some() {
+            sent.iter().for_each(|sent| self.note_handle(sent));
+            if self.background.insert(name.clone(), sent).is_some() {
                 bail!("there is a call `{name}` in the background already");
             }
             return Ok(());
         }
         let answer = loop {
-            let pending = self.send(call, &self.variables)?;
-            let answer = self.adapter.answer(pending, self.step_limit).await?;
+            let sent = self.send(call, &self.variables)?;
+            self.note_handle(&sent);
+            let id = sent.pending.id;
+            let answer = self.adapter.answer(sent.pending, self.step_limit).await?;
+            if let ("runtime.shutdown" | "runtime.close", Some(on)) = (call.call.as_str(), &sent.on) {
+                self.shutdowns.returned(on, id, answer.at);
+            }
             let unwanted = call.again_while.as_ref().is_some_and(|again| *again == ending(&answer.outcome));
             let not_yet = call.until.as_ref().is_some_and(|until| match &answer.outcome {
                 Ok(value) => !until.matches(value, &self.variables),
@@ -147,7 +165,7 @@ impl<'a> Player<'a> {
                 bail!("still {} after {} s: {:?}", ending(&answer.outcome), AGAIN.as_secs(), answer.outcome);
             }
         };
-        self.judge(&expected, &answer)?;
+        Self::judge(&expected, &answer, &self.variables)?;
         let took = answer.at.duration_since(begun);
         if let Some(limit) = call.within_ms.filter(|limit| took > Duration::from_millis(*limit)) {
             bail!("it took {} ms instead of at most {limit}", took.as_millis());
@@ -172,7 +190,13 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    fn send(&self, call: &Call, variables: &Variables) -> Result<Pending> {
+    fn note_handle(&mut self, sent: &Sent) {
+        if let Some(made) = &sent.made {
+            self.shutdowns.made(sent.on.as_deref(), made);
+        }
+    }
+
+    fn send(&self, call: &Call, variables: &Variables) -> Result<Sent> {
         let mut arguments = variables.render(&call.with).map_err(|error| anyhow!(error))?;
         if arguments.is_null() {
             arguments = json!({});
@@ -192,7 +216,8 @@ impl<'a> Player<'a> {
         };
         let on = name(&call.on, kind).map_err(|error| anyhow!(error))?;
         let made = name(&call.made, makes).map_err(|error| anyhow!(error))?;
-        Ok(self.adapter.request(&call.call, on.as_deref(), made.as_deref(), arguments))
+        let pending = self.adapter.request(&call.call, on.as_deref(), made.as_deref(), arguments);
+        Ok(Sent { pending, on, made })
     }
 
     /// Fills in what every box needs, unless the scenario says otherwise.
@@ -220,15 +245,19 @@ impl<'a> Player<'a> {
     async fn settle(&mut self, step: &Await) -> Result<()> {
         let pending = self.background.remove(&step.awaited).context("there is no such call")?;
         let expected = Expected { ok: step.ok.clone(), error: step.error.clone(), ends: step.ends.clone() };
-        for pending in pending {
+        for (number, Sent { pending, on, .. }) in pending.into_iter().enumerate() {
+            let id = pending.id;
             let answer = self.adapter.answer(pending, self.step_limit).await?;
-            self.judge(&expected, &answer)?;
+            Self::judge(&expected, &answer, &self.variables.with("n", number))?;
+            if let Some(on) = on {
+                self.shutdowns.check(&on, id, answer.at).map_err(|error| anyhow!(error))?;
+            }
         }
         Ok(())
     }
 
-    fn judge(&self, expected: &Expected, answer: &Answer) -> Result<()> {
-        expected.check(&answer.outcome, &self.variables).map_err(|error| anyhow!(error))
+    fn judge(expected: &Expected, answer: &Answer, variables: &Variables) -> Result<()> {
+        expected.check(&answer.outcome, variables).map_err(|error| anyhow!(error))
     }
 
     /// Asks for an operation and returns how it ended.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_norway::Value as Yaml;
 
 use crate::registry::{AuthDescription, ImageDescription};
-pub use needs::{Missing, Needs};
+pub use needs::{CAPABILITIES, Missing, Needs, USUAL};
 pub use pattern::{Pattern, decode};
 pub use step::*;
 pub use variables::Variables;

@@ -16,8 +16,12 @@ pub struct Needs {
     pub capabilities: BTreeSet<String>,
 }
 
+/// What an adapter may say that its surface can do besides operations.
+pub const CAPABILITIES: [&str; 10] =
+    ["progress", "cancel", "close_handle", "identity", "gc", "fork", "main", "tty", "vm", "fake"];
+
 /// What everything that links the library can do, so that only a surface that cannot has to say so.
-const USUAL: [&str; 3] = ["pull_policy", "copy_overwrite", "exit_signal"];
+pub const USUAL: [&str; 3] = ["pull_policy", "copy_overwrite", "exit_signal"];
 
 /// Why a scenario is not run on a surface.
 pub type Missing = String;

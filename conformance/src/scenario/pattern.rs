@@ -17,6 +17,7 @@
 //! | `!has pattern` | a list one of whose items matches |
 //! | `!each pattern` | a list all of whose items match |
 //! | `!lacks pattern` | a list none of whose items matches |
+//! | `!not pattern` | what does not match it |
 //! | `!one_of [patterns]` | what matches one of them |
 
 use std::collections::BTreeMap;
@@ -62,6 +63,8 @@ pub enum Pattern {
     Each(Box<Pattern>),
     /// A list without such an item.
     Lacks(Box<Pattern>),
+    /// Not this.
+    Not(Box<Pattern>),
     /// One of these.
     OneOf(Vec<Pattern>),
     /// A list, item by item.
@@ -110,6 +113,7 @@ fn parse_tagged(tag: &str, value: Yaml) -> Result<Pattern, String> {
         "has" => Pattern::Has(Box::new(parse(value)?)),
         "each" => Pattern::Each(Box::new(parse(value)?)),
         "lacks" => Pattern::Lacks(Box::new(parse(value)?)),
+        "not" => Pattern::Not(Box::new(parse(value)?)),
         "one_of" => match parse(value)? {
             Pattern::List(items) => Pattern::OneOf(items),
             _ => return Err(format!("{tag} needs a list")),
@@ -205,6 +209,10 @@ impl Pattern {
                 fail(format!("no item like {item:?}"))
             }
             Pattern::Lacks(_) => Ok(()),
+            Pattern::Not(pattern) if pattern.matches(value, variables) => {
+                fail(format!("anything but {pattern:?}"))
+            }
+            Pattern::Not(_) => Ok(()),
             Pattern::OneOf(patterns) if patterns.iter().any(|pattern| pattern.matches(value, variables)) => {
                 Ok(())
             }
@@ -290,6 +298,7 @@ mod tests {
             ("!has {a: 1}", json!([{}, { "a": 1 }]), json!([{}])),
             ("!each {a: 1}", json!([{ "a": 1 }]), json!([{ "a": 1 }, {}])),
             ("!lacks 1", json!([0]), json!([0, 1])),
+            ("!not a", json!("b"), json!("a")),
             ("!one_of [a, 1]", json!(1), json!("b")),
         ] {
             check(pattern, good).unwrap();

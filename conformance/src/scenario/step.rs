@@ -133,7 +133,7 @@ impl<'de> Deserialize<'de> for Words {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Await {
-    /// The background call, or calls: each of them is to end like this.
+    /// The background call, or calls: each of them is to end like this, `${n}` being its number.
     #[serde(rename = "await")]
     pub awaited: String,
     /// It succeeds with this.

@@ -12,7 +12,7 @@ import { Handle } from './handle.js';
 import type { RemoveOptions } from './images.js';
 import { native as module } from './native.js';
 import type { NativeBox, NativeExecution } from './native.js';
-import { run } from './operation.js';
+import { either, run } from './operation.js';
 import type { OperationOptions } from './operation.js';
 import * as records from './records.js';
 import type { BoxInfo, BoxMetrics, FileStat } from './records.js';
@@ -179,11 +179,14 @@ export class Box {
   ): Promise<void> {
     const { signal, ...copy } = object(options, 'copy options');
     const request = encodeCopy(copy);
+    // What is refused is refused before there is a pipe: nobody would read what goes into it.
+    const native = this.#handle.get();
+    const place = text(directory, 'directory');
+    const broken = new AbortController();
+    const both = either(broken.signal, signal);
     const source = archive instanceof Uint8Array ? Readable.from([archive]) : archive;
     const pipe = module.NativePipe.create();
     const input = pipe.takeInput();
-    const broken = new AbortController();
-    const both = AbortSignal.any([broken.signal, ...(signal ? [signal] : [])]);
     const feed = async () => {
       try {
         for await (const piece of source as AsyncIterable<Uint8Array>) {
@@ -197,9 +200,7 @@ export class Box {
         }
       }
     };
-    const unpacked = this.#run({ signal: both }, (native, operation) =>
-      native.putArchive(text(directory, 'directory'), pipe, request, operation),
-    );
+    const unpacked = run(both, (operation) => native.putArchive(place, pipe, request, operation));
     void feed();
     try {
       await unpacked;

@@ -14,12 +14,14 @@ export type CodeBoxOptions = SimpleBoxOptions;
 /** A box that runs Python, with the `python3` of its image. */
 export class CodeBox extends SimpleBox {
   constructor(options?: CodeBoxOptions) {
-    super({ image: 'python:slim', ...object(options, 'box options') });
+    const given = object(options, 'box options');
+    super({ ...given, image: given.image ?? 'python:slim' });
   }
 
   /** Runs code. Returns what it printed to stdout; `ExecError` if it failed. */
-  run(code: string, options: OperationOptions = {}): Promise<string> {
-    return this.#run(['-c', text(code, 'code')], options);
+  async run(code: string, options: OperationOptions = {}): Promise<string> {
+    // By stdin: Linux takes no argument of 128 KiB or more.
+    return this.#run(['-'], options, text(code, 'code'));
   }
 
   /** Runs a script of the host. Returns what it printed to stdout; `ExecError` if it failed. */
@@ -37,8 +39,8 @@ export class CodeBox extends SimpleBox {
     return this.#run(['-m', 'pip', 'install', ...names], {});
   }
 
-  async #run(args: string[], options: OperationOptions): Promise<string> {
-    const result = await this.execute({ argv: ['python3', ...args] }, options);
+  async #run(args: string[], options: OperationOptions, input?: string): Promise<string> {
+    const result = await this.execute({ argv: ['python3', ...args] }, options, input);
     if (result.exitCode !== 0) {
       throw new ExecError('python3', result.exitCode, result.stderr);
     }

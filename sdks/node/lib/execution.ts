@@ -8,7 +8,7 @@ import { invalid } from './errors.js';
 import { StoppedError } from './error-codes.js';
 import { Handle } from './handle.js';
 import type { NativeExecution, NativeInput, NativeOutput } from './native.js';
-import { run } from './operation.js';
+import { run, waitFor } from './operation.js';
 import type { OperationOptions } from './operation.js';
 import { exitStatus } from './records.js';
 import type { ExecutionResult } from './records.js';
@@ -82,6 +82,7 @@ export class ExecOutput implements AsyncIterable<Buffer> {
 /** Bytes that go into a command. Until somebody closes it, the command waits for more. */
 export class ExecStdin {
   readonly #handle: Handle<NativeInput>;
+  #closed: Promise<void> = Promise.resolve();
 
   /** @internal */
   constructor(native: NativeInput, checkOpen: CheckOpen) {
@@ -102,12 +103,15 @@ export class ExecStdin {
     return this.write(text, options);
   }
 
-  /** Ends the input. May be called again. */
+  /** Ends the input, behind what was written before. May be called again. Aborted, it ends all the same, unwatched. */
   async close(options?: OperationOptions): Promise<void> {
     const native = this.#handle.close();
     if (native !== undefined) {
-      await run(options?.signal, (operation) => native.close(operation));
+      // Not under the signal: the handle is closed whoever gives up, and nobody could end the input after that.
+      this.#closed = run(undefined, (operation) => native.close(operation));
+      this.#closed.catch(() => {});
     }
+    await waitFor(this.#closed, options?.signal);
   }
 
   /** Makes it a stream of Node's, whose end is the end of the input. */
@@ -199,9 +203,10 @@ export class Execution {
 
   /** Closes stdin, collects everything that is still to come, and waits for the end. */
   async output(options?: OperationOptions): Promise<ExecutionOutput> {
-    await this.stdin()?.close(options);
     const read = async (stream: ExecOutput | null) => (await stream?.bytes(options)) ?? Buffer.alloc(0);
-    const [stdout, stderr] = await Promise.all([read(this.stdout()), read(this.stderr())]);
+    // At the same time: what is still being written may wait for a command that waits for its output to be read.
+    const closed = this.stdin()?.close(options);
+    const [stdout, stderr] = await Promise.all([read(this.stdout()), read(this.stderr()), closed]);
     return { ...(await this.wait(options)), stdout, stderr };
   }
 

@@ -3,6 +3,7 @@
 import { options as object, optionalText } from './arguments.js';
 import { InvalidStateError } from './error-codes.js';
 import type { Execution, ExecStdin } from './execution.js';
+import { waitFor } from './operation.js';
 import type { OperationOptions } from './operation.js';
 import { SimpleBox } from './simple-box.js';
 import type { SimpleBoxOptions } from './simple-box.js';
@@ -55,7 +56,7 @@ export class InteractiveBox extends SimpleBox {
 
   /** Waits for the shell to end. */
   async wait(options: OperationOptions = {}): Promise<void> {
-    await this.#forwarding;
+    await waitFor(Promise.resolve(this.#forwarding), options.signal);
     await this.execution.wait(options);
     this.#restore();
   }

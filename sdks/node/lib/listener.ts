@@ -1,5 +1,6 @@
 /** A function that is told what happens while an operation goes on. One that throws ends the operation. */
 
+import { either } from './operation.js';
 import { record } from './records.js';
 
 export class Listener<Event> {
@@ -11,8 +12,7 @@ export class Listener<Event> {
     private readonly listen: ((event: Event) => void) | undefined,
     signal: AbortSignal | undefined,
   ) {
-    this.signal =
-      listen === undefined ? signal : AbortSignal.any(signal ? [this.#broken.signal, signal] : [this.#broken.signal]);
+    this.signal = listen === undefined ? signal : either(this.#broken.signal, signal);
   }
 
   /** What the native module calls. */
@@ -30,8 +30,9 @@ export class Listener<Event> {
   async guard<T>(operation: Promise<T>): Promise<T> {
     try {
       return await operation;
-    } catch (error) {
-      throw this.#broken.signal.aborted ? this.#broken.signal.reason : error;
+    } finally {
+      // Also when the operation was over already: the last events are told then.
+      this.#broken.signal.throwIfAborted();
     }
   }
 }

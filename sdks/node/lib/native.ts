@@ -115,10 +115,12 @@ export interface NativePipe {
 
 export interface NativeEvents {
   next(operation: number): Promise<string | null>;
+  close(): void;
 }
 
 export interface NativeLogs {
   next(operation: number): Promise<{ atNs: bigint; source: 'stdout' | 'stderr'; bytes: Buffer } | null>;
+  close(): void;
 }
 
 /** The number of an operation that was given up before it began. */

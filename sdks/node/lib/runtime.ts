@@ -13,7 +13,7 @@ import type { RemoveOptions } from './images.js';
 import { Listener } from './listener.js';
 import { native as module } from './native.js';
 import type { NativeKernels, NativeRuntime } from './native.js';
-import { run } from './operation.js';
+import { checked, run } from './operation.js';
 import type { OperationOptions } from './operation.js';
 import * as records from './records.js';
 import type {
@@ -255,7 +255,8 @@ export class Boxlite {
     if (refusal !== null) {
       throw fromNative(refusal);
     }
-    return new Events(this.#native.events(), options?.signal);
+    const signal = checked(options?.signal);
+    return new Events(this.#native.events(), signal);
   }
 
   /** Measures what takes space in the home. */

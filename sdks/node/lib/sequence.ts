@@ -4,27 +4,31 @@
  * An iterator of its own, so that leaving a `for await` ends the waiting of whoever else is at it, and lets go.
  */
 
-import { CancelledError } from './error-codes.js';
 import { run } from './operation.js';
 import * as records from './records.js';
 import type { LogEntry, RuntimeEvent } from './records.js';
 import type { NativeEvents, NativeLogs } from './native.js';
 
+/** What the native module has of it. Closed, it ends for whoever waits. */
+interface Native<Raw> {
+  next(operation: number): Promise<Raw | null>;
+  close(): void;
+}
+
 class Sequence<Raw, Item> implements AsyncIterableIterator<Item, undefined> {
-  #native: { next(operation: number): Promise<Raw | null> } | undefined;
-  readonly #left = new AbortController();
-  readonly #signal: AbortSignal;
+  #native: Native<Raw> | undefined;
+  readonly #signal: AbortSignal | undefined;
 
   constructor(
-    native: { next(operation: number): Promise<Raw | null> },
+    native: Native<Raw>,
     private readonly read: (raw: Raw) => Item,
     signal: AbortSignal | undefined,
   ) {
     this.#native = native;
-    this.#signal = signal ? AbortSignal.any([this.#left.signal, signal]) : this.#left.signal;
+    this.#signal = signal;
   }
 
-  /** Waits for the next one. Aborted by the signal it was made with, none is lost. */
+  /** Waits for the next one. Aborted by the signal it was made with, it is over. */
   async next(): Promise<IteratorResult<Item, undefined>> {
     const native = this.#native;
     if (native === undefined) {
@@ -36,18 +40,17 @@ class Sequence<Raw, Item> implements AsyncIterableIterator<Item, undefined> {
         return { done: false, value: this.read(raw) };
       }
     } catch (error) {
-      if (!(this.#left.signal.aborted && error instanceof CancelledError)) {
-        throw error;
-      }
+      // The last one, too: a `for await` that it ends does not say that it leaves.
+      native.close();
+      throw error;
     }
-    this.#native = undefined;
-    return { done: true, value: undefined };
+    return this.return();
   }
 
-  /** Leaves: nothing is waited for any more. */
+  /** Leaves: nothing is waited for any more, and nothing held. */
   async return(): Promise<IteratorResult<Item, undefined>> {
+    this.#native?.close();
     this.#native = undefined;
-    this.#left.abort();
     return { done: true, value: undefined };
   }
 

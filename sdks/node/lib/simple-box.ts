@@ -6,6 +6,7 @@ import { DEFAULT_IMAGE } from './box-options.js';
 import type { BoxOptions, CopyOptions, ExecOptions } from './box-options.js';
 import { CancelledError, InvalidStateError, TimeoutError } from './error-codes.js';
 import { invalid } from './errors.js';
+import { waitFor } from './operation.js';
 import type { OperationOptions } from './operation.js';
 import type { BoxInfo, BoxMetrics, ExecutionResult } from './records.js';
 import { Boxlite } from './runtime.js';
@@ -37,7 +38,7 @@ export interface SimpleExecOptions extends OperationOptions {
  */
 export class SimpleBox {
   readonly #runtime: Boxlite | undefined;
-  readonly #options: BoxOptions;
+  readonly #options: BoxOptions & { image: string };
   readonly #reuse: boolean;
   #ready: Promise<Box> | undefined;
   #box: Box | undefined;
@@ -50,42 +51,64 @@ export class SimpleBox {
     }
     this.#runtime = runtime;
     this.#reuse = reuseExisting ?? false;
-    this.#options = { autoRemove: true, ...box };
+    this.#options = { ...box, autoRemove: box.autoRemove ?? true, image: box.image ?? DEFAULT_IMAGE };
   }
 
   /** Returns the box, running. What fails is tried again by the next call. */
   protected async ready(options?: OperationOptions): Promise<Box> {
     for (;;) {
-      const ready = (this.#ready ??= this.#prepare(options));
+      const mine = this.#ready === undefined;
+      const ready = (this.#ready ??= this.#begin(options));
       try {
-        return await ready;
+        return await (mine ? ready : waitFor(ready, options?.signal));
       } catch (error) {
-        if (this.#ready === ready) {
-          this.#ready = undefined;
-        }
         // Somebody else gave up what this call was waiting for as well.
-        if (!(error instanceof CancelledError) || options?.signal?.aborted) {
+        if (mine || !(error instanceof CancelledError) || options?.signal?.aborted) {
           throw error;
         }
       }
     }
   }
 
+  #begin(options?: OperationOptions): Promise<Box> {
+    const ready = this.#prepare(options);
+    ready.catch(() => {
+      if (this.#ready === ready) {
+        this.#ready = undefined;
+      }
+    });
+    return ready;
+  }
+
   async #prepare({ signal }: OperationOptions = {}): Promise<Box> {
     const runtime = this.#runtime ?? Boxlite.withDefaultConfig();
     if (this.#box === undefined) {
-      const { platform, image = DEFAULT_IMAGE } = this.#options;
+      const { platform, image } = this.#options;
       const found = this.#reuse && this.#options.name ? await runtime.get(this.#options.name, { signal }) : null;
       if (found === null) {
         await runtime.images.pull(image, { policy: 'missing', signal, ...(platform === undefined ? {} : { platform }) });
       }
-      this.#box = found ?? (await runtime.create({ ...this.#options, image, signal }));
+      this.#box = found ?? (await runtime.create({ ...this.#options, signal }));
       this.#created = found === null;
     }
-    if (!(await this.#box.info({ signal })).state.running) {
-      await this.#box.start({ signal });
+    const box = this.#box;
+    try {
+      if (!(await box.info({ signal })).state.running) {
+        await box.start({ signal });
+      }
+    } catch (error) {
+      await this.#discard(box);
+      throw error;
     }
-    return this.#box;
+    return box;
+  }
+
+  /** Removes a box that was made to be removed when it stops, and never ran. */
+  async #discard(box: Box): Promise<void> {
+    if (this.#created && this.#options.autoRemove) {
+      // Why it did not start is what the caller has to hear; one that is still there is started by the next call.
+      await box.remove({ force: true }).then(() => (this.#box = undefined), () => {});
+    }
   }
 
   /** The id, once the box was made. */
@@ -142,11 +165,15 @@ export class SimpleBox {
     return this.execute({ argv: [command, ...args], ...Object.fromEntries(named) }, { signal });
   }
 
-  /** Runs a command to its end; `TimeoutError` if its timeout ended it. */
-  protected async execute(command: ExecOptions, options: OperationOptions): Promise<ExecResult> {
+  /** Runs a command to its end, with `input` as its stdin if there is some; `TimeoutError` if its timeout ended it. */
+  protected async execute(command: ExecOptions, options: OperationOptions, input?: string): Promise<ExecResult> {
     const box = await this.ready(options);
-    const execution = await box.exec({ stdin: false, ...command, ...options });
+    const execution = await box.exec({ stdin: input !== undefined, ...command, ...options });
     try {
+      if (input !== undefined) {
+        // Not waited for: it may print before it has read everything. How it ended tells whether it needed the rest.
+        execution.stdin()?.write(input, options).catch(() => {});
+      }
       const { stdout, stderr, ...status } = await execution.output(options);
       this.#checkTime(command, status);
       return { exitCode: status.exitCode, stdout: stdout.toString(), stderr: stderr.toString() };

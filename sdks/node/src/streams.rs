@@ -1,7 +1,8 @@
 //! Bytes: what goes into a command and comes out of it, and archives.
 //!
-//! One piece at a time: a reader that does not ask for the next one holds the command back, as a pipe would. Whoever waits
-//! for a piece while another one is on its way waits behind it.
+//! One piece at a time: a reader that does not ask for the next one holds the command back, as a pipe would. Calls on one
+//! stream take their turns in the order in which they were made, also those that nobody waits for: the lock is tokio's,
+//! which is fair, because one that lets a later call barge in would reorder what is written.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -11,11 +12,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use boxlite::{CancellationToken, Error, ErrorCode, Result};
-use futures::lock::Mutex;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, Unknown};
 use napi_derive::napi;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::sync::Mutex;
 
 use crate::promise::waiting;
 

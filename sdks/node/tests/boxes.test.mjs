@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -136,6 +136,41 @@ test('bytes are exact through streams of Node, in both directions, with little m
   assert.deepEqual([received, back.digest('hex')], [megabytes << 20, hash.digest('hex')]);
   assert.equal((await execution.wait()).exitCode, 0);
   assert.ok(largest - before < 160 << 20, `grew by ${(largest - before) >> 20} MiB`);
+});
+
+test('writes that nobody waits for arrive in the order of the calls, and all of them before the end', async (t) => {
+  const box = await running(t);
+  const execution = await box.exec('cat');
+  const stdin = execution.stdin();
+  const pieces = [];
+  let closed;
+  // Each write that is over makes another one, while many wait for their turn.
+  const write = async () => {
+    const piece = Buffer.alloc(10_000, `${pieces.length} `);
+    const written = stdin.write(piece);
+    if (pieces.push(piece) === 300) {
+      closed = stdin.close();
+    }
+    await written;
+    return pieces.length < 300 ? write() : undefined;
+  };
+  const written = Promise.all(Array.from({ length: 60 }, write));
+  const stdout = await execution.stdout().bytes();
+  await Promise.all([written, closed]);
+  assert.ok(stdout.equals(Buffer.concat(pieces)), `${stdout.length} bytes`);
+});
+
+test('a command whose output was given up can still be brought to its end', async (t) => {
+  const box = await running(t);
+  for (const end of ['output', 'wait']) {
+    const execution = await box.exec('cat');
+    await fails(execution[end]({ signal: AbortSignal.abort() }), 'Cancelled');
+    assert.equal((await execution[end]()).exitCode, 0);
+  }
+  const execution = await box.exec('cat');
+  await fails(execution.stdin().close({ signal: AbortSignal.abort() }), 'Cancelled');
+  await execution.stdin().close();
+  assert.equal(await execution.stdout().next(), null);
 });
 
 test('a reader that does not read holds the command back', async (t) => {
@@ -283,6 +318,37 @@ test('the log of a main command is followed until the box stops', async (t) => {
     tail.push(bytes.toString());
   }
   assert.deepEqual(tail, ['two\n']);
+});
+
+test('a log that is left is not followed any more', { skip: !existsSync('/proc/self/fd') && 'no /proc' }, async (t) => {
+  const runtime = await openMachines(t);
+  const box = await runtime.create({ ...MACHINE, cmd: ['sh', '-c', 'echo one; exec sleep 1000'] });
+  t.after(() => box.remove({ force: true }).catch(() => {}));
+  await box.start();
+  const watches = () => {
+    const links = readdirSync('/proc/self/fd').map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return 'closed meanwhile';
+      }
+    });
+    return links.filter((link) => link.includes('inotify')).length;
+  };
+  const before = watches();
+  for await (const { bytes } of await box.logs({ follow: true })) {
+    assert.equal(bytes.toString(), 'one\n');
+    assert.ok(watches() > before);
+    break;
+  }
+  await until(() => watches() === before);
+  const abort = new AbortController();
+  const log = await box.logs({ follow: true, signal: abort.signal });
+  await log.next();
+  const next = log.next();
+  abort.abort();
+  await fails(next, 'Cancelled');
+  await until(() => watches() === before);
 });
 
 test('a main command is attached to, talked to and let go of', async (t) => {

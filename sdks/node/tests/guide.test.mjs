@@ -39,7 +39,7 @@ async function follow(t, page) {
   const registry = await Registry.start(t);
   await registry.push('debian:12-slim', { base: 'busybox' });
   // What answers for Python here is enough for the page: it knows the two programs that are on it.
-  const python = '#!/bin/sh\ncase $2 in "print(6 * 7)") echo 42;; *) exit 3;; esac\n';
+  const python = '#!/bin/sh\ncase "$1 $(cat)" in "- print(6 * 7)") echo 42;; *) exit 3;; esac\n';
   await registry.push('python:slim', {
     base: 'busybox',
     layers: [{ files: { 'usr/bin/python3': python } }],

@@ -114,6 +114,18 @@ test('a listener that throws cancels the pull, which is rejected with what it th
   assert.deepEqual(await runtime.images.list(), []);
 });
 
+test('a listener that throws at the last event is not passed over', async (t) => {
+  const registry = await Registry.start(t);
+  const { reference } = await registry.push('app:1');
+  const runtime = await open(t);
+  const onProgress = ({ type }) => {
+    if (type === 'done') {
+      throw new RangeError('too late');
+    }
+  };
+  await assert.rejects(runtime.images.pull(reference, { onProgress }), new RangeError('too late'));
+});
+
 test('errors are data: class, code, number, operation, context, hint, cause', async (t) => {
   const registry = await Registry.start(t);
   const runtime = await open(t, { retryAttempts: 1 });
@@ -149,6 +161,9 @@ test('what is not understood is refused by name, never ignored', async (t) => {
     [runtime.images.pull(7), /reference/],
     [runtime.images.pull('localhost/a:1', 'always'), /pull options/],
     [runtime.images.list({ signal: {} }), /signal/],
+    [runtime.images.pull('localhost/a:1', { signal: {} }), /signal/],
+    [runtime.images.pull('localhost/a:1', { signal: {}, onProgress: () => {} }), /signal/],
+    [runtime.prepare({ signal: {}, onProgress: () => {} }), /signal/],
     [runtime.images.remove('localhost/a:1', { force: 'yes' }), /force/],
     [Boxlite.open({ ...emptyHome(t), homdir: '/tmp' }), /`homdir`/],
     [Boxlite.open({ ...emptyHome(t), parallelLayers: Number.NaN }), /parallelLayers/],
@@ -158,6 +173,7 @@ test('what is not understood is refused by name, never ignored', async (t) => {
   for (const [promise, expected] of cases) {
     assert.match((await fails(promise, 'InvalidArgument')).message, expected);
   }
+  assert.throws(() => runtime.events({ signal: {} }), { code: 'InvalidArgument' });
   assert.throws(() => new Boxlite({ ...emptyHome(t), homdir: '/tmp' }), { code: 'InvalidArgument' });
 });
 

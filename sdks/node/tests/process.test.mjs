@@ -67,6 +67,21 @@ test('a call that is under way does', async (t) => {
   await sound(options, 1);
 });
 
+test('an archive that is refused before it is sent does not either', async (t) => {
+  const registry = await Registry.start(t);
+  const { reference } = await registry.push('app:1');
+  const program = `
+    const runtime = await Boxlite.open(options);
+    await runtime.images.pull(rest[0]);
+    const box = await runtime.create({ image: rest[0] });
+    const put = (directory) => box.putArchive(directory, Buffer.alloc(1_000_000)).catch(({ code }) => console.log(code));
+    await put(7);
+    box.close();
+    await put('/tmp');
+  `;
+  assert.equal(await succeeds(program, emptyHome(t), reference), 'InvalidArgument\nInvalidState\n');
+});
+
 test('`process.exit` in the middle of pulls leaves a home that is sound', async (t) => {
   const registry = await Registry.start(t);
   const { reference } = await registry.push('app:1');

@@ -62,6 +62,26 @@ test('a named box that exists is used only if that is wanted', async (t) => {
   await second[Symbol.asyncDispose]();
 });
 
+test('a simple box that does not start leaves nothing behind', async (t) => {
+  const runtime = await openMachines(t);
+  const name = `node-${process.pid}-broken`;
+  t.after(() => runtime.remove(name, true).catch(() => {}));
+  const box = new SimpleBox({ ...MACHINE, runtime, name, cmd: ['/no/such/program'], autoRemove: undefined });
+  for (let round = 0; round < 2; round += 1) {
+    await fails(box.exec('true'), 'NotFound');
+    await missing(runtime, name);
+  }
+  await box.stop();
+});
+
+test('an option that is undefined is the default', async (t) => {
+  const runtime = await openMachines(t);
+  const box = new SimpleBox({ ...MACHINE, runtime, autoRemove: undefined });
+  const id = await box.getId();
+  await box.stop();
+  await missing(runtime, id);
+});
+
 test('an image that is not held is pulled; what fails can be tried again', async (t) => {
   const registry = await Registry.start(t);
   const runtime = await openMachines(t);
@@ -86,6 +106,10 @@ test('who gives up waiting for a simple box takes nobody else along', async (t) 
   const first = box.exec('true', [], {}, { signal: abort.signal });
   const second = box.exec('echo', 'second');
   await registry.reached('held');
+  const hurried = new AbortController();
+  const third = box.exec('true', [], {}, { signal: hurried.signal });
+  hurried.abort();
+  await fails(third, 'Cancelled');
   abort.abort();
   await fails(first, 'Cancelled');
   assert.equal((await second).stdout, 'second\n');
@@ -104,20 +128,24 @@ test('a simple box that is disposed of after its runtime is no error', async (t)
 
 test('a code box runs Python, and says why it did not', async (t) => {
   const registry = await Registry.start(t);
-  // Enough of Python for what is asked here.
-  const python = '#!/bin/sh\ncase "$1 $2" in "-c print"*) echo "$2";; "-m pip") shift 3; echo "installed $*";; *) echo why >&2; exit 3;; esac\n';
+  // Enough of Python for what is asked here: its code is that of a shell.
+  const python = '#!/bin/sh\ncase "$1 $2" in "- ") exec sh;; "-m pip") shift 3; echo "installed $*";; esac\n';
   await registry.push('python:slim', { base: 'busybox', layers: [{ files: { 'usr/bin/python3': python } }] });
   const runtime = await openMachines(t);
   const image = `${registry.host}/python:slim`;
   const box = new CodeBox({ image, memoryMib: 256, runtime });
   t.after(() => box[Symbol.asyncDispose]());
-  assert.equal(await box.run('print(1)'), 'print(1)\n');
+  assert.equal(await box.run('echo 1'), '1\n');
   const script = join(directory(t), 'script.py');
-  writeFileSync(script, 'print(2)');
-  assert.equal(await box.runScript(script), 'print(2)\n');
+  writeFileSync(script, 'echo 2');
+  assert.equal(await box.runScript(script), '2\n');
+  // More than an argument may be, printing more than fits anywhere before it is read to its end.
+  const line = `echo ${'x'.repeat(990)}\n`;
+  assert.equal((await box.run(line.repeat(400))).length, 991 * 400);
+  assert.equal(await box.run(`exit 0\n${line.repeat(1000)}`), '', 'the rest need not be read');
   assert.equal(await box.installPackage('a==1'), 'installed a==1\n');
   assert.equal(await box.installPackages('a', 'b'), 'installed a b\n');
-  const error = await fails(box.run('raise'), 'Execution');
+  const error = await fails(box.run('echo why >&2; exit 3'), 'Execution');
   assert.ok(error instanceof ExecError && error instanceof BoxliteError);
   assert.deepEqual([error.command, error.exitCode, error.stderr, error.name], ['python3', 3, 'why\n', 'ExecError']);
   assert.ok(new ParseError('text') instanceof BoxliteError);
