@@ -189,7 +189,17 @@ fn an_operation_is_bound_once() {
     assert_eq!(again, BOXLITE_INVALID_STATE);
     gate.open();
     assert_eq!(next(queue, PATIENCE_MS).unwrap().user_data, 1);
-    assert_eq!(end(pulling).0, BOXLITE_OK);
+    // Nor once it has ended; one that had ended before it was bound is no different.
+    let listing = begin(|o, e| unsafe { boxlite_images_list(images_of(runtime), o, e) });
+    done(|e| unsafe { boxlite_operation_wait(listing, PATIENCE_MS, e) });
+    bind(listing, queue, 3);
+    assert_eq!(next(queue, 0).unwrap().user_data, 3);
+    for ended in [pulling, listing] {
+        let again = status(|e| unsafe { boxlite_operation_bind(ended, queue, 4, e) });
+        assert_eq!(again, BOXLITE_INVALID_STATE);
+        assert_eq!(next(queue, 0).unwrap_err(), BOXLITE_TIMEOUT);
+        assert_eq!(end(ended).0, BOXLITE_OK);
+    }
     free(runtime);
     assert_eq!(unsafe { boxlite_queue_free(queue) }, BOXLITE_OK);
 }
