@@ -164,15 +164,20 @@ fn descriptors_are_readable_exactly_while_there_is_something() {
 
 #[test]
 fn a_queue_that_is_freed_sends_its_waiters_back() {
-    let queue = new().addr();
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let waiting = std::thread::spawn(move || {
-        sender.send(()).unwrap();
-        next(std::ptr::without_provenance_mut(queue), -1).unwrap_err()
-    });
-    receiver.recv().unwrap();
-    assert_eq!(unsafe { boxlite_queue_free(std::ptr::without_provenance_mut(queue)) }, BOXLITE_OK);
-    assert_eq!(waiting.join().unwrap(), BOXLITE_INVALID_HANDLE);
+    // Nobody can tell that a thread is asleep in there: it is given more time in each round, so that the queue is freed
+    // before it is, while it goes in, and when it has long been.
+    for round in 0..200 {
+        let queue = new().addr();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            sender.send(()).unwrap();
+            next(std::ptr::without_provenance_mut(queue), -1).unwrap_err()
+        });
+        receiver.recv().unwrap();
+        (0..round).for_each(|_| std::thread::yield_now());
+        assert_eq!(unsafe { boxlite_queue_free(std::ptr::without_provenance_mut(queue)) }, BOXLITE_OK);
+        assert_eq!(waiting.join().unwrap(), BOXLITE_INVALID_HANDLE);
+    }
 }
 
 #[test]
