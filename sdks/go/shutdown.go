@@ -38,6 +38,7 @@ func (n *native) shutdown(ctx context.Context, timeout time.Duration) error {
 	if !n.closed {
 		n.closed, n.outcome = true, outcome
 		C.boxlite_runtime_free(n.runtime)
+		close(n.ended)
 	}
 	return n.outcome
 }
@@ -107,5 +108,6 @@ func (n *native) abandon() {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
 	n.stopping, n.closed = true, true
+	close(n.ended)
 	n.tearDown()
 }
