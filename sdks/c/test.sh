@@ -84,8 +84,8 @@ large=$host/c-large-$$:1
 ask '{"id": 1, "op": "push", "name": "c-box-'$$':1", "image": {"base": "busybox"}}'
 ask '{"id": 2, "op": "push", "name": "c-large-'$$':1", "image": {"layers": [{"filler_bytes": 4000000, "seed": 7}]}}'
 large_bytes=$(sed 's/.*"size_bytes": *\([0-9]*\).*/\1/' <<<"$answer")
-# A pull of it is held after so many bytes of the layer, given up, and begun again.
-held_bytes=100000
+# The manifest is fetched anew, and no part of that size.
+manifest_bytes=4096
 
 link_shared="-L$stage/lib -lboxlite -Wl,-rpath,$stage/lib"
 link_static="$stage/lib/libboxlite.a -lpthread -ldl -lm"
@@ -117,12 +117,14 @@ run_examples() {
     check "hello ($suffix)" prints "hello from a box" "$@" "$work/hello-$suffix" "$box" "$home"
     check "200 commands on one queue ($suffix)" prints "200 commands, one thread" "$@" "$work/many-$suffix" "$box" "$home"
     check "misuse tour ($suffix)" prints "0 surprises" "$@" "$work/misuse-$suffix" "$home" "$box"
-    ask '{"id": 3, "op": "rule", "rule": {"on": "blobs", "faults": [{"hold_after": ['$held_bytes', "'"$suffix"'"]}]}}'
+    ask '{"id": 3, "op": "rule", "rule": {"on": "blobs", "faults": [{"hold_after": [100000, "'"$suffix"'"]}]}}'
     check "a pull is given up ($suffix)" ends_with 130 "$@" "$work/pull-$suffix" "$large" "$work/home-$suffix" cancel
     ask '{"id": 4, "op": "gate_open", "gate": "'"$suffix"'"}'
     ask '{"id": 5, "op": "heal"}'
-    # Half of what had come may still have been on its way when the pull was given up.
-    check "and goes on the next time ($suffix)" fetches_at_most $((large_bytes - held_bytes / 2)) \
+    # How much had come by then is a matter of speed; under valgrind that may be nothing.
+    local kept_bytes
+    kept_bytes=$({ cat "$work/home-$suffix"/ingest/*.partial 2>/dev/null || true; } | wc -c)
+    check "and goes on the next time ($suffix)" fetches_at_most $((large_bytes + manifest_bytes - kept_bytes)) \
         "$@" "$work/pull-$suffix" "$large" "$work/home-$suffix"
 }
 
