@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -189,7 +190,7 @@ func TestAfterShutdownBoxesAndWhatRunsInThemAnswerStopped(t *testing.T) {
 	running := mustHave(made.StartExecution(ctx, "cat", nil, boxlite.WithStdin()))(t)
 	stdin, stdout, stderr := running.Stdin(), running.Stdout(), running.Stderr()
 	logs := mustHave(made.Logs(ctx, boxlite.WithFollow()))(t)
-	events := mustHave(opened.Events())(t)
+	events, late := mustHave(opened.Events())(t), mustHave(opened.Events())(t)
 	waiting := map[string]func() error{
 		"read":   func() error { _, err := stdout.Read(make([]byte, 10)); return err },
 		"stderr": func() error { _, err := io.ReadAll(stderr); return err },
@@ -197,13 +198,7 @@ func TestAfterShutdownBoxesAndWhatRunsInThemAnswerStopped(t *testing.T) {
 		"logs":   func() error { _, err := logs.Next(context.Background()); return err },
 		"box":    func() error { _, err := made.Wait(context.Background()); return err },
 		"exec":   func() error { _, err := made.Exec(context.Background(), "sleep", "1000"); return err },
-		"stream": func() error {
-			for {
-				if _, err := events.Next(context.Background()); err != nil {
-					return err
-				}
-			}
-		},
+		"stream": func() error { return untilStopped(events, made.ID()) },
 	}
 	type outcome struct {
 		name string
@@ -224,20 +219,25 @@ func TestAfterShutdownBoxesAndWhatRunsInThemAnswerStopped(t *testing.T) {
 	must(t, opened.Shutdown(shutdown))
 	for range waiting {
 		got := <-ended
-		if got.name == "stream" && errors.Is(got.err, io.EOF) {
+		if got.name == "stream" && got.err == nil {
 			continue
 		}
 		if !errors.Is(got.err, boxlite.ErrStopped) {
 			t.Errorf("%s: got %v", got.name, got.err)
 		}
 	}
+	// Nobody has asked this one yet.
+	must(t, untilStopped(late, made.ID()))
 	allWant(t, everyBoxOperation(ctx, opened, made), boxlite.ErrStopped)
 	allWant(t, everyExecutionOperation(ctx, running), boxlite.ErrStopped)
 	_, err := stdin.Write([]byte("late"))
 	wants(t, err, boxlite.ErrStopped)
-	for _, close := range []func() error{running.Close, made.Close, logs.Close, events.Close, stdin.Close, stdout.Close} {
+	for _, close := range []func() error{running.Close, made.Close, logs.Close, events.Close, late.Close, stdin.Close, stdout.Close} {
 		must(t, close())
 		must(t, close())
+	}
+	if _, err := late.Next(ctx); err != io.EOF {
+		t.Errorf("got %v", err)
 	}
 	allWant(t, everyBoxOperation(ctx, opened, made), boxlite.ErrStopped)
 	allWant(t, everyExecutionOperation(ctx, running), boxlite.ErrStopped)
@@ -248,6 +248,27 @@ func TestAfterShutdownBoxesAndWhatRunsInThemAnswerStopped(t *testing.T) {
 		t.Errorf("got %+v", info)
 	}
 	must(t, again.Remove(ctx, made.ID(), false))
+}
+
+// untilStopped reads events to their end, which has to come after that of the box, and again when it is asked for again.
+func untilStopped(events *boxlite.Events, id string) error {
+	stopped := false
+	for {
+		event, err := events.Next(context.Background())
+		switch {
+		case err == nil:
+			stopped = stopped || event.Type == "box_stopped" && event.ID == id
+		case err != io.EOF:
+			return err
+		case !stopped:
+			return errors.New("the events ended before the box did")
+		default:
+			if _, err := events.Next(context.Background()); err != io.EOF {
+				return fmt.Errorf("after the end: %v", err)
+			}
+			return nil
+		}
+	}
 }
 
 func TestClosedHandlesOfBoxesAnswerInvalidState(t *testing.T) {
@@ -269,11 +290,19 @@ func TestClosedHandlesOfBoxesAnswerInvalidState(t *testing.T) {
 	if got := failures["Start"].Error(); got != "box handle is closed" {
 		t.Errorf("got %q", got)
 	}
+	// A dead runtime comes before a closed handle.
+	must(t, opened.Close())
+	allWant(t, everyExecutionOperation(ctx, running), boxlite.ErrStopped)
+	allWant(t, everyBoxOperation(ctx, opened, made), boxlite.ErrStopped)
+	must(t, openTestHome(t).Remove(ctx, made.ID(), true))
 }
 
 func everyBoxOperation(ctx context.Context, opened *boxlite.Runtime, made *boxlite.Box) map[string]error {
 	failures := map[string]error{}
-	_, failures["runtime.Create"] = opened.Create(ctx, testImage)
+	created, err := opened.Create(ctx, testImage)
+	if failures["runtime.Create"] = err; err == nil {
+		failures["runtime.Remove of it"] = opened.Remove(ctx, created.ID(), true)
+	}
 	_, failures["runtime.Get"] = opened.Get(ctx, made.ID())
 	_, failures["runtime.List"] = opened.List(ctx)
 	failures["runtime.Remove"] = opened.Remove(ctx, "absent", false)

@@ -37,6 +37,8 @@ type native struct {
 	// closed says that the home has been let go of, with this outcome.
 	closed  bool
 	outcome error
+	// ended is closed when closed is set.
+	ended chan struct{}
 }
 
 // begin starts an operation: the call of a C function up to its two last arguments.
@@ -44,7 +46,7 @@ type begin func(operation **C.boxlite_operation, failure **C.boxlite_error) C.bo
 
 // newNative makes a queue, and begins to drain it.
 func newNative() (*native, error) {
-	n := &native{waiting: map[uint64]chan struct{}{}}
+	n := &native{waiting: map[uint64]chan struct{}{}, ended: make(chan struct{})}
 	var failure *C.boxlite_error
 	if C.boxlite_queue_new(&n.queue, &failure) != C.BOXLITE_OK {
 		return nil, takeError(failure)
@@ -190,7 +192,7 @@ func (n *native) call(ctx context.Context, name string, begin begin, finish fini
 // watchedCall is call, with something to do while the operation goes on, which ends when the operation does.
 func (n *native) watchedCall(ctx context.Context, name string, begin begin, watch func(operation) error, finish finish) error {
 	if ctx.Err() != nil {
-		return endedBy(ctx, &Error{Code: ErrCancelled, Message: "the operation was cancelled", Operation: name})
+		return cancelled(ctx, name)
 	}
 	if err := n.enter(name); err != nil {
 		return err
@@ -266,6 +268,11 @@ func (n *native) explain(err error, name string) error {
 		failure.Operation = name
 	}
 	return err
+}
+
+// cancelled is the error of a call that its context ended before the library knew of it.
+func cancelled(ctx context.Context, operation string) error {
+	return endedBy(ctx, &Error{Code: ErrCancelled, Message: "the operation was cancelled", Operation: operation})
 }
 
 func stopped(operation string) *Error {

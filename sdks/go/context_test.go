@@ -3,6 +3,7 @@ package boxlite_test
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -87,14 +88,42 @@ func TestACancelledPullWithProgressEndsToo(t *testing.T) {
 	}
 }
 
-func TestAShutdownWhoseContextIsCancelledHurries(t *testing.T) {
-	opened := mustHave(openHome(t.TempDir()))(t)
-	ctx, cancel := context.WithCancel(t.Context())
+// hurries checks that a shutdown whose context is cancelled does not take the time its deadline gives it.
+func hurries(t *testing.T, opened *boxlite.Runtime) {
+	t.Helper()
+	before := time.Now()
+	ctx, cancel := context.WithDeadline(context.Background(), before.Add(2*patience))
 	cancel()
-	if err := opened.Shutdown(ctx); err != nil && !errors.Is(err, boxlite.ErrTimeout) {
+	if err := opened.Shutdown(ctx); err != nil && !boxlite.IsTimeout(err) {
 		t.Errorf("got %v", err)
 	}
+	if took := time.Since(before); took > patience {
+		t.Errorf("took %v", took)
+	}
 	_, err := opened.Metrics(t.Context())
+	wants(t, err, boxlite.ErrStopped)
+}
+
+func TestACancelledShutdownDoesNotWaitForABoxThatWillNotStop(t *testing.T) {
+	opened := openTestHome(t)
+	hurried := mustHave(openHome(os.Getenv("BOXLITE_TEST_HOME")))(t)
+	made := startBox(t, hurried, boxlite.WithMain("sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1000; done"))
+	logs := mustHave(made.Logs(t.Context(), boxlite.WithFollow()))(t)
+	mustHave(logs.Next(t.Context()))(t)
+	must(t, logs.Close())
+	hurries(t, hurried)
+	must(t, opened.Remove(t.Context(), made.ID(), true))
+}
+
+func TestACancelledShutdownDoesNotWaitForACallback(t *testing.T) {
+	registry := testregistry.Start(t)
+	pushed := registry.Push("app:1", smallImage(1, 1000))
+	opened := mustHave(openHome(t.TempDir()))(t)
+	var once sync.Once
+	_, err := imagesOf(t, opened).Pull(t.Context(), pushed.Reference, boxlite.WithProgress(func(boxlite.PullEvent) {
+		// The pull cannot return before this does.
+		once.Do(func() { hurries(t, opened) })
+	}))
 	wants(t, err, boxlite.ErrStopped)
 }
 

@@ -62,17 +62,51 @@ func (r *Runtime) Events() (*Events, error) {
 	return stream, nil
 }
 
-// Next waits for the next event; io.EOF follows the last one, when the runtime is shut down.
+// Next waits for the next event; io.EOF follows the last one, when the runtime is shut down. What the shutdown itself made
+// happen, as the end of boxes, is told before that, also to who asks only afterwards.
 func (s *Events) Next(ctx context.Context) (*Event, error) {
 	var event *Event
-	err := s.next(ctx, "events.next", &event,
-		func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
-			return C.boxlite_events_next(s.pointer, operation, failure)
-		})
-	if err == nil && event == nil || IsStopped(err) {
+	err := s.next(ctx, nextOperation, &event, s.begin)
+	if IsStopped(err) {
+		event, err = s.rest(ctx)
+	}
+	if err == nil && event == nil {
 		return nil, io.EOF
 	}
 	return event, err
+}
+
+const nextOperation = "events.next"
+
+func (s *Events) begin(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
+	return C.boxlite_events_next(s.pointer, operation, failure)
+}
+
+// rest gives the next event of a runtime that refuses everything else, or nil after the last one. It waits until the
+// shutdown is over: the library answers at once then, and is asked directly, since nobody drains the queue any more.
+func (s *Events) rest(ctx context.Context) (*Event, error) {
+	defer runtime.KeepAlive(s)
+	if ctx.Err() != nil {
+		return nil, cancelled(ctx, nextOperation)
+	}
+	select {
+	case <-s.native.ended:
+	case <-ctx.Done():
+		return nil, cancelled(ctx, nextOperation)
+	case <-s.closing:
+		return nil, nil
+	}
+	var next operation
+	if s.begin(&next.handle, nil) != C.BOXLITE_OK {
+		// It is closed.
+		return nil, nil
+	}
+	defer next.free()
+	// Bounded for work that a shutdown past its deadline gave up, which may hold on to the stream.
+	if C.boxlite_operation_wait(next.handle, C.int64_t(shutdownGrace.Milliseconds()), nil) != C.BOXLITE_OK {
+		return nil, nil
+	}
+	return readJSON[*Event](next)
 }
 
 // All ranges over the events that are still to come. An error is the last one.

@@ -90,7 +90,9 @@ func twoTexts(first, second string) (cText, cText, error) {
 	return one, two, err
 }
 
-// PutArchive unpacks a tar archive in an existing directory of the box. It returns when all of it has been unpacked.
+// PutArchive unpacks a tar archive in an existing directory of the box. It returns when all of it has been unpacked. When it
+// ends before, because the context did, or the box or the runtime was stopped, a Read of the archive that goes on is not
+// waited for: what it gives is thrown away.
 func (b *Box) PutArchive(ctx context.Context, directory string, archive io.Reader, options ...CopyOption) error {
 	text, err := newText(directory)
 	if err != nil {
@@ -101,12 +103,25 @@ func (b *Box) PutArchive(ctx context.Context, directory string, archive io.Reade
 	begin := func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
 		return C.boxlite_box_put_archive(b.pointer, text.pointer(), how, operation, &writer, failure)
 	}
-	feed := func(operation) error {
+	watch := func(started operation) error {
 		stream := newInputStream(b.native, "archive", writer)
 		defer stream.Close()
-		return feed(ctx, stream, archive)
+		fed := make(chan error, 1)
+		go func() { fed <- feed(ctx, stream, archive) }()
+		var err error
+		select {
+		case err = <-fed:
+		case <-started.done:
+		case <-ctx.Done():
+		}
+		if err != nil || ctx.Err() != nil {
+			// To close the stream is to say that the archive is whole: not before nobody believes it any more.
+			started.cancel()
+			<-started.done
+		}
+		return err
 	}
-	return b.watchedCallJSON(ctx, "box.put_archive", nil, begin, feed)
+	return b.watchedCallJSON(ctx, "box.put_archive", nil, begin, watch)
 }
 
 // feed copies what comes from the caller. That nobody takes it any more is no error here: the operation knows why.

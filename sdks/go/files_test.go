@@ -3,6 +3,7 @@ package boxlite_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -65,4 +66,37 @@ func TestArchivesGoInAndOut(t *testing.T) {
 	}
 	_, err = made.GetArchive(ctx, "/absent")
 	wants(t, err, boxlite.ErrNotFound)
+}
+
+func TestAnArchiveThatDoesNotComeHoldsUpNothing(t *testing.T) {
+	opened := openTestHome(t)
+	made := startBox(t, opened)
+	// unpack puts an archive that begins, and then does not go on; it returns when the box takes it.
+	unpack := func(ctx context.Context) (ended chan error) {
+		archive, begun := io.Pipe()
+		t.Cleanup(func() { begun.Close() })
+		ended = make(chan error, 1)
+		go func() { ended <- made.PutArchive(ctx, "/tmp", archive) }()
+		header := tar.NewWriter(begun)
+		must(t, header.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "half", Size: 1 << 20, Mode: 0o644}))
+		return ended
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := unpack(ctx)
+	cancel()
+	err := <-ended
+	wants(t, err, boxlite.ErrCancelled)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+
+	ended = unpack(t.Context())
+	must(t, made.Kill(t.Context()))
+	wants(t, <-ended, boxlite.ErrStopped)
+
+	must(t, made.Start(t.Context()))
+	ended = unpack(t.Context())
+	must(t, opened.Close())
+	wants(t, <-ended, boxlite.ErrStopped)
+	must(t, openTestHome(t).Remove(t.Context(), made.ID(), true))
 }

@@ -137,6 +137,8 @@ func TestShutdownRacingAHundredPullsInFlight(t *testing.T) {
 	home := t.TempDir()
 	for round := range rounds(5) {
 		gate := "round-" + time.Duration(round).String()
+		// Some rounds open the gate first, so that what is cancelled has got further each time.
+		letThrough := round%2 == 1
 		registry.Heal()
 		registry.Rule("manifests", testregistry.HoldHead(gate))
 		opened := mustHave(openHome(home))(t)
@@ -149,7 +151,8 @@ func TestShutdownRacingAHundredPullsInFlight(t *testing.T) {
 			go func() {
 				defer group.Done()
 				_, err := images.Pull(context.Background(), pushed[pull%references].Reference)
-				if !errors.Is(err, boxlite.ErrStopped) {
+				// One that was let through may have won.
+				if !errors.Is(err, boxlite.ErrStopped) && (err != nil || !letThrough) {
 					t.Errorf("got %v", err)
 				}
 				mutex.Lock()
@@ -158,8 +161,7 @@ func TestShutdownRacingAHundredPullsInFlight(t *testing.T) {
 			}()
 		}
 		registry.WaitForGate(gate, references)
-		// Some open the gate first, so that what is cancelled has got further each time.
-		if round%2 == 1 {
+		if letThrough {
 			go registry.OpenGate(gate)
 		}
 		before := time.Now()

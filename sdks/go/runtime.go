@@ -150,7 +150,7 @@ func (r *Runtime) Doctor(ctx context.Context) (*DoctorReport, error) {
 // more: it can be opened again, or deleted, at once.
 //
 // It may be called again, and by several goroutines at once: all get the same answer, and the earliest deadline counts.
-// Cancelling the context does not call it off: what has not ended by then is killed.
+// Cancelling the context does not call it off: what has not ended by then is killed at once, whatever the deadline.
 //
 // It fails with ErrTimeout if something had to be given up to keep the deadline; the home is let go all the same.
 func (r *Runtime) Shutdown(ctx context.Context) error {
@@ -158,8 +158,6 @@ func (r *Runtime) Shutdown(ctx context.Context) error {
 	timeout := shutdownTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(deadline), 0)
-		// The library keeps the deadline itself, to the end.
-		ctx = context.WithoutCancel(ctx)
 	}
 	return r.native.shutdown(ctx, timeout)
 }

@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -31,17 +32,19 @@ func (n *native) shutdown(ctx context.Context, timeout time.Duration) error {
 	}()
 	deadline := time.Now().Add(timeout + shutdownGrace)
 	outcome := n.requestShutdown(ctx, timeout)
-	n.waitForCalls(time.Until(deadline))
+	n.waitForCalls(ctx, deadline)
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
 	if !n.closed {
 		n.closed, n.outcome = true, outcome
 		C.boxlite_runtime_free(n.runtime)
+		close(n.ended)
 	}
 	return n.outcome
 }
 
-// requestShutdown waits for the library. The end of the context does not call a shutdown off: it makes it hurry.
+// requestShutdown waits for the library. Cancelling the context does not call a shutdown off: it makes it hurry. A deadline
+// that passes does not: the library knows it, and keeps it itself.
 func (n *native) requestShutdown(ctx context.Context, timeout time.Duration) error {
 	begin := func(timeout time.Duration) (operation, error) {
 		return n.start(func(operation **C.boxlite_operation, failure **C.boxlite_error) C.boxlite_status {
@@ -56,9 +59,11 @@ func (n *native) requestShutdown(ctx context.Context, timeout time.Duration) err
 	select {
 	case <-request.done:
 	case <-ctx.Done():
-		if hurry, err := begin(0); err == nil {
-			<-hurry.done
-			hurry.free()
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			if hurry, err := begin(0); err == nil {
+				<-hurry.done
+				hurry.free()
+			}
 		}
 		<-request.done
 	}
@@ -70,8 +75,8 @@ func (n *native) requestShutdown(ctx context.Context, timeout time.Duration) err
 }
 
 // waitForCalls waits until every call has returned to its caller. The library has settled them all; what may take longer
-// is a callback of the program.
-func (n *native) waitForCalls(timeout time.Duration) {
+// is a callback of the program, which gets no more than the grace once the context has ended.
+func (n *native) waitForCalls(ctx context.Context, deadline time.Time) {
 	n.mutex.Lock()
 	if n.calls == 0 {
 		n.mutex.Unlock()
@@ -82,8 +87,16 @@ func (n *native) waitForCalls(timeout time.Duration) {
 	}
 	idle := n.idle
 	n.mutex.Unlock()
-	patience := time.NewTimer(timeout)
+	patience := time.NewTimer(time.Until(deadline))
 	defer patience.Stop()
+	select {
+	case <-idle:
+		return
+	case <-patience.C:
+		return
+	case <-ctx.Done():
+	}
+	patience.Reset(min(time.Until(deadline), shutdownGrace))
 	select {
 	case <-idle:
 	case <-patience.C:
@@ -95,5 +108,6 @@ func (n *native) abandon() {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
 	n.stopping, n.closed = true, true
+	close(n.ended)
 	n.tearDown()
 }

@@ -2,7 +2,7 @@
 # Builds the native library of this checkout and puts it where `cmd/setup` would: libboxlite.a and include/boxlite.h here,
 # both ignored by git. Prints the settings with which the go command notices that they changed.
 #
-#   eval "$(sdks/go/stage.sh)" && cd sdks/go && go test ./...
+#   settings=$(sdks/go/stage.sh) && eval "$settings" && cd sdks/go && go test ./...
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

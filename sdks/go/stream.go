@@ -97,11 +97,12 @@ func (s *OutputStream) WriteTo(to io.Writer) (int64, error) {
 // try reads what is there. If nothing is, it is pending.
 func (s *OutputStream) try(buffer []byte) (count int, pending bool, err error) {
 	defer runtime.KeepAlive(s)
-	if s.refused != nil {
-		return 0, false, s.refused
-	}
+	// A dead runtime comes before whatever else is wrong.
 	if err := s.usable(readOperation); err != nil {
 		return 0, false, err
+	}
+	if s.refused != nil {
+		return 0, false, s.refused
 	}
 	var length C.size_t
 	var failure *C.boxlite_error
@@ -161,13 +162,13 @@ func (s *InputStream) Write(bytes []byte) (int, error) {
 // WriteContext is Write until the context ends; part of the bytes may have been written then.
 func (s *InputStream) WriteContext(ctx context.Context, bytes []byte) (int, error) {
 	defer runtime.KeepAlive(s)
-	if s.refused != nil {
-		return 0, s.refused
-	}
 	written := 0
 	for {
 		if err := s.usable(writeOperation); err != nil {
 			return written, err
+		}
+		if s.refused != nil {
+			return written, s.refused
 		}
 		piece := bytes[written:min(len(bytes), written+writeBytes)]
 		if len(piece) == 0 {

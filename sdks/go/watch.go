@@ -18,7 +18,7 @@ func tellEvents[E any](n *native, watched operation, tell func(E)) error {
 			return nil
 		}
 		<-next.done
-		events, err := readEvents[E](next)
+		events, err := readJSON[[]E](next)
 		next.free()
 		if err != nil || len(events) == 0 {
 			return err
@@ -29,15 +29,14 @@ func tellEvents[E any](n *native, watched operation, tell func(E)) error {
 	}
 }
 
-// readEvents reads what an operation that waited for events gives: none if it failed, since what it watched is over then.
-func readEvents[E any](waited operation) ([]E, error) {
+// readJSON reads what an operation that waited for events gives: nothing if it failed, since what it watched is over then.
+func readJSON[T any](waited operation) (told T, err error) {
 	var text *C.char
 	if C.boxlite_operation_json(waited.handle, &text, nil) != C.BOXLITE_OK {
-		return nil, nil
+		return told, nil
 	}
-	var events []E
-	if err := json.Unmarshal(borrowText(text), &events); err != nil {
-		return nil, &Error{Code: ErrInternal, Message: "the library told events that cannot be read", Source: err}
+	if err := json.Unmarshal(borrowText(text), &told); err != nil {
+		return told, &Error{Code: ErrInternal, Message: "the library told events that cannot be read", Source: err}
 	}
-	return events, nil
+	return told, nil
 }

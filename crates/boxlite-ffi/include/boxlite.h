@@ -16,6 +16,7 @@
  *     }
  *     boxlite_error_free(error);
  *     boxlite_result_free(pulled);
+ *     boxlite_images_free(images);
  *     boxlite_runtime_free(runtime);
  *
  * CALLS. Every call is `boxlite_status f(receiver, inputs..., outputs..., error)`. Outputs are written only on success.
@@ -29,8 +30,8 @@
  * BOXLITE_INVALID_ARGUMENT, and freeing NULL does nothing. A handle may be freed while another thread uses it: that call
  * ends as it would have, the next one is refused.
  *
- * OWNERSHIP. Who gets a handle frees it, with the function its type names; only the image handle is one for all who ask.
- * Freeing in any order is fine. Text that a call returns belongs to the handle it was read from, and lives until that is
+ * OWNERSHIP. Who gets a handle frees it, with the function its type names; only the image handle is one for all who ask,
+ * and freed once for all of them. Freeing in any order is fine, also after the runtime. Text that a call returns belongs to the handle it was read from, and lives until that is
  * freed; so do the texts in a struct. There is no text to free.
  *
  * STRUCTS. Every struct begins with `size`, which has to be `sizeof` the struct before a call reads or fills it in: that
@@ -369,7 +370,7 @@ typedef struct boxlite_exec_options boxlite_exec_options;
 typedef struct boxlite_execution boxlite_execution;
 
 /**
- * The images of a runtime. One for all who ask the runtime; freed with `boxlite_images_free`, which need not be.
+ * The images of a runtime. One for all who ask the runtime; freed once, with `boxlite_images_free`.
  */
 typedef struct boxlite_images boxlite_images;
 
@@ -1862,8 +1863,9 @@ boxlite_status boxlite_runtime_open(const boxlite_runtime_options *options,
                                     boxlite_error **error);
 
 /**
- * Returns the handle of the images: the same value at every call, without any work. There is one for each runtime, and no
- * need to free it. Freeing it makes it stale for everybody who holds it; the next call makes a new one.
+ * Returns the handle of the images: the same value at every call, without any work. There is one for each runtime: it is
+ * freed once, with `boxlite_images_free`, before the runtime or after it, and not once for each call. Freeing it makes it
+ * stale for everybody who holds it; the next call makes a new one.
  */
 boxlite_status boxlite_runtime_images(boxlite_runtime *runtime,
                                       boxlite_images **images,
@@ -1933,7 +1935,8 @@ boxlite_status boxlite_runtime_shutdown(boxlite_runtime *runtime,
 
 /**
  * Frees a runtime: makes its handle stale, shuts it down with a deadline of two seconds if that was not done before, and
- * waits for it. Handles made from it answer `BOXLITE_STOPPED` from then on, and are still to be freed.
+ * waits for it. Handles made from it answer `BOXLITE_STOPPED` from then on, and are still to be freed, the image handle
+ * too: until then a handle takes a little memory.
  */
 boxlite_status boxlite_runtime_free(boxlite_runtime *runtime);
 

@@ -205,5 +205,6 @@ int main(int count, char **arguments)
     boxlite_pull_options_free(missing);
     boxlite_box_options_free(small);
     boxlite_runtime_options_free(options);
+    boxlite_images_free(images);
     return boxlite_runtime_free(runtime) == BOXLITE_OK ? 0 : 1;
 }

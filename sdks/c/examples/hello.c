@@ -113,6 +113,7 @@ int main(int count, char **arguments)
     boxlite_box_options_free(small);
     boxlite_result_free(pulled);
     boxlite_pull_options_free(missing);
+    boxlite_images_free(images);
     boxlite_runtime_free(runtime);
     return code;
 }

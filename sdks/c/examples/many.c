@@ -7,6 +7,7 @@
  * Each command is a small machine of its own here, moved on by what completes: begun, then collected, then done. The
  * number that goes along with each operation says which command it is about.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,9 @@ struct command {
     boxlite_operation *operation;
     boxlite_execution *execution;
 };
+
+/* Commands that printed something else than their number. */
+static size_t mismatches = 0;
 
 static int failed(const char *what, boxlite_error *error)
 {
@@ -49,6 +53,14 @@ static boxlite_status begin(boxlite_box *box, boxlite_queue *queue, struct comma
     return status;
 }
 
+/* Whether these bytes, which end with no NUL, are a number and the end of a line. */
+static bool is_line(const uint8_t *bytes, size_t length, size_t number)
+{
+    char text[24];
+    int expected = snprintf(text, sizeof text, "%zu\n", number);
+    return length == (size_t)expected && memcmp(bytes, text, length) == 0;
+}
+
 /* Moves a command on after its operation has completed. */
 static boxlite_status move_on(boxlite_queue *queue, struct command *command, size_t number, boxlite_error **error)
 {
@@ -74,8 +86,9 @@ static boxlite_status move_on(boxlite_queue *queue, struct command *command, siz
         if (status == BOXLITE_OK) {
             status = boxlite_result_output(result, &output, error);
         }
-        if (status == BOXLITE_OK && strtoul((const char *)output.stdout_bytes, NULL, 10) != number) {
+        if (status == BOXLITE_OK && !is_line(output.stdout_bytes, output.stdout_length, number)) {
             fprintf(stderr, "command %zu printed something else\n", number);
+            mismatches += 1;
         }
         boxlite_result_free(result);
         boxlite_execution_free(command->execution);
@@ -86,8 +99,8 @@ static boxlite_status move_on(boxlite_queue *queue, struct command *command, siz
     return status;
 }
 
-/* Waits until all commands are done; nothing but `epoll_wait` ever waits here. */
-static boxlite_status drain(boxlite_queue *queue, struct command *commands, size_t left, boxlite_error **error)
+/* Waits until all commands are done; nothing but `epoll_wait` ever waits here. `left` says how many are not. */
+static boxlite_status drain(boxlite_queue *queue, struct command *commands, size_t *left, boxlite_error **error)
 {
     struct epoll_event event;
     int descriptor = -1;
@@ -96,9 +109,20 @@ static boxlite_status drain(boxlite_queue *queue, struct command *commands, size
 
     memset(&event, 0, sizeof event);
     event.events = EPOLLIN;
-    epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event);
-    while (status == BOXLITE_OK && left > 0 && epoll_wait(epoll, &event, 1, -1) == 1) {
+    if (status == BOXLITE_OK && epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) != 0) {
+        perror("epoll_ctl");
+        close(epoll);
+        return status;
+    }
+    while (status == BOXLITE_OK && *left > 0) {
         boxlite_completion completion;
+        if (epoll_wait(epoll, &event, 1, -1) < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            perror("epoll_wait");
+            break;
+        }
         memset(&completion, 0, sizeof completion);
         completion.size = sizeof completion;
         while (boxlite_queue_next(queue, 0, &completion, NULL) == BOXLITE_OK) {
@@ -107,7 +131,7 @@ static boxlite_status drain(boxlite_queue *queue, struct command *commands, size
             if (status != BOXLITE_OK) {
                 break;
             }
-            left -= command->step == DONE;
+            *left -= command->step == DONE;
         }
     }
     close(epoll);
@@ -125,7 +149,7 @@ int main(int count, char **arguments)
     boxlite_box *box = NULL;
     boxlite_queue *queue = NULL;
     boxlite_status status;
-    size_t number;
+    size_t number, left = wanted;
     int code = 0;
 
     if (count < 2 || commands == NULL) {
@@ -148,12 +172,15 @@ int main(int count, char **arguments)
             status = begin(box, queue, &commands[number], number, &error);
         }
         if (status == BOXLITE_OK) {
-            status = drain(queue, commands, wanted, &error);
+            status = drain(queue, commands, &left, &error);
         }
-        if (status == BOXLITE_OK) {
-            printf("%zu commands, one thread\n", wanted);
-        } else {
+        if (status != BOXLITE_OK) {
             code = failed("exec", error);
+        } else if (left > 0 || mismatches > 0) {
+            fprintf(stderr, "%zu commands did not end, %zu printed something else\n", left, mismatches);
+            code = 1;
+        } else {
+            printf("%zu commands, one thread\n", wanted);
         }
     }
     for (number = 0; number < wanted; number++) {

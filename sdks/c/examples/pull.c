@@ -117,6 +117,7 @@ int main(int count, char **arguments)
     }
     boxlite_result_free(result);
     boxlite_operation_free(pull);
+    boxlite_images_free(images);
     boxlite_runtime_free(runtime);
     return code;
 }

@@ -28,6 +28,7 @@ int main(int count, char **arguments)
     boxlite_error_free(error);
     boxlite_result_free(removed);
     boxlite_runtime_options_free(options);
+    boxlite_images_free(images);
     boxlite_runtime_free(runtime);
     return code;
 }

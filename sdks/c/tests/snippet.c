@@ -53,6 +53,7 @@ int main(int count, char **arguments)
     boxlite_result_free(pulled);
     boxlite_pull_options_free(missing);
     boxlite_runtime_options_free(options);
+    boxlite_images_free(images);
     boxlite_runtime_free(runtime);
     return code;
 }

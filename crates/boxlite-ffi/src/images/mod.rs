@@ -16,7 +16,7 @@ use crate::scope::Scope;
 pub use exports::*;
 pub use options::*;
 
-/// The images of a runtime. One for all who ask the runtime; freed with `boxlite_images_free`, which need not be.
+/// The images of a runtime. One for all who ask the runtime; freed once, with `boxlite_images_free`.
 pub struct boxlite_images {
     _private: [u8; 0],
 }

@@ -61,7 +61,10 @@ pub(crate) struct Operation {
 struct State {
     outcome: Option<Result<Outcome, Arc<Error>>>,
     descriptor: Option<OwnedFd>,
+    /// The queue that is still to be told.
     bound: Option<Bound>,
+    /// A queue is told, or was.
+    was_bound: bool,
 }
 
 /// The queue that wants to hear of the end, and as what.
@@ -251,18 +254,17 @@ impl Operation {
     /// Has the end told to a queue; at once if it is there already.
     ///
     /// # Errors
-    /// `InvalidState` if a queue is told already.
+    /// `InvalidState` if a queue is told already, or was.
     pub fn bind(&self, queue: Arc<Queue>, completion: Completion) -> Result<()> {
         let mut state = self.lock();
-        if let Some(outcome) = &state.outcome {
-            let status = status(outcome);
-            queue.push(Completion { status, ..completion });
-            return Ok(());
-        }
-        if state.bound.is_some() {
+        if state.was_bound {
             return Err(Error::new(ErrorCode::InvalidState, "the operation is bound to a queue already"));
         }
-        state.bound = Some(Bound { queue, completion });
+        state.was_bound = true;
+        match &state.outcome {
+            Some(outcome) => queue.push(Completion { status: status(outcome), ..completion }),
+            None => state.bound = Some(Bound { queue, completion }),
+        }
         Ok(())
     }
 

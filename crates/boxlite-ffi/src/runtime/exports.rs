@@ -39,8 +39,9 @@ pub unsafe extern "C" fn boxlite_runtime_open(
     unsafe { boundary(error, body) }
 }
 
-/// Returns the handle of the images: the same value at every call, without any work. There is one for each runtime, and no
-/// need to free it. Freeing it makes it stale for everybody who holds it; the next call makes a new one.
+/// Returns the handle of the images: the same value at every call, without any work. There is one for each runtime: it is
+/// freed once, with `boxlite_images_free`, before the runtime or after it, and not once for each call. Freeing it makes it
+/// stale for everybody who holds it; the next call makes a new one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn boxlite_runtime_images(
     runtime: *mut boxlite_runtime,
@@ -216,7 +217,8 @@ pub unsafe extern "C" fn boxlite_runtime_shutdown(
 }
 
 /// Frees a runtime: makes its handle stale, shuts it down with a deadline of two seconds if that was not done before, and
-/// waits for it. Handles made from it answer `BOXLITE_STOPPED` from then on, and are still to be freed.
+/// waits for it. Handles made from it answer `BOXLITE_STOPPED` from then on, and are still to be freed, the image handle
+/// too: until then a handle takes a little memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn boxlite_runtime_free(runtime: *mut boxlite_runtime) -> boxlite_status {
     let body = || {

@@ -137,15 +137,18 @@ impl ReaderObject {
 
     /// Waits until a read would not wait, and reads ahead what is there.
     async fn ready(&self) -> Result<()> {
-        let mut borrowed = {
+        let (mut borrowed, mut ahead) = {
             let mut state = self.lock();
             if state.start < state.ahead.len() || state.end.is_some() {
                 return Ok(());
             }
-            self.borrow(&mut state)?
+            let borrowed = self.borrow(&mut state)?;
+            // Where reading goes on is taken along with what was read: whoever reads meanwhile, or after this was
+            // cancelled, finds nothing, and not less than nothing.
+            state.start = 0;
+            (borrowed, std::mem::take(&mut state.ahead))
         };
         let source = borrowed.source.as_mut().expect("it was borrowed");
-        let mut ahead = std::mem::take(&mut self.lock().ahead);
         ahead.clear();
         ahead.reserve_exact(AHEAD_BYTES);
         let mut buffer = ReadBuf::uninit(&mut ahead.spare_capacity_mut()[..AHEAD_BYTES]);

@@ -88,8 +88,13 @@ fn a_read_and_a_wait_that_are_cancelled_leave_the_stream_as_it_was() {
     let execution = exec(world.running(runtime), "cat", true);
     let stdout = made(|o, e| unsafe { boxlite_execution_take_stdout(execution, o, e) });
     let stdin = made(|o, e| unsafe { boxlite_execution_take_stdin(execution, o, e) });
-    let ready = begin(|o, e| unsafe { boxlite_reader_ready(stdout, o, e) });
     let (mut buffer, mut count) = ([0u8; 16], 0);
+    // Something has been read ahead, and taken, before.
+    finish(begin(|o, e| unsafe { boxlite_writer_write(stdin, b"first".as_ptr(), 5, o, e) }));
+    finish(begin(|o, e| unsafe { boxlite_reader_ready(stdout, o, e) }));
+    done(|e| unsafe { boxlite_reader_read(stdout, 0, buffer.as_mut_ptr(), 16, &mut count, e) });
+    assert_eq!(&buffer[..count], b"first");
+    let ready = begin(|o, e| unsafe { boxlite_reader_ready(stdout, o, e) });
     // One at a time.
     let second =
         status(|e| unsafe { boxlite_reader_read(stdout, 0, buffer.as_mut_ptr(), 16, &mut count, e) });

@@ -164,15 +164,20 @@ fn descriptors_are_readable_exactly_while_there_is_something() {
 
 #[test]
 fn a_queue_that_is_freed_sends_its_waiters_back() {
-    let queue = new().addr();
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let waiting = std::thread::spawn(move || {
-        sender.send(()).unwrap();
-        next(std::ptr::without_provenance_mut(queue), -1).unwrap_err()
-    });
-    receiver.recv().unwrap();
-    assert_eq!(unsafe { boxlite_queue_free(std::ptr::without_provenance_mut(queue)) }, BOXLITE_OK);
-    assert_eq!(waiting.join().unwrap(), BOXLITE_INVALID_HANDLE);
+    // Nobody can tell that a thread is asleep in there: it is given more time in each round, so that the queue is freed
+    // before it is, while it goes in, and when it has long been.
+    for round in 0..200 {
+        let queue = new().addr();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            sender.send(()).unwrap();
+            next(std::ptr::without_provenance_mut(queue), -1).unwrap_err()
+        });
+        receiver.recv().unwrap();
+        (0..round).for_each(|_| std::thread::yield_now());
+        assert_eq!(unsafe { boxlite_queue_free(std::ptr::without_provenance_mut(queue)) }, BOXLITE_OK);
+        assert_eq!(waiting.join().unwrap(), BOXLITE_INVALID_HANDLE);
+    }
 }
 
 #[test]
@@ -189,7 +194,17 @@ fn an_operation_is_bound_once() {
     assert_eq!(again, BOXLITE_INVALID_STATE);
     gate.open();
     assert_eq!(next(queue, PATIENCE_MS).unwrap().user_data, 1);
-    assert_eq!(end(pulling).0, BOXLITE_OK);
+    // Nor once it has ended; one that had ended before it was bound is no different.
+    let listing = begin(|o, e| unsafe { boxlite_images_list(images_of(runtime), o, e) });
+    done(|e| unsafe { boxlite_operation_wait(listing, PATIENCE_MS, e) });
+    bind(listing, queue, 3);
+    assert_eq!(next(queue, 0).unwrap().user_data, 3);
+    for ended in [pulling, listing] {
+        let again = status(|e| unsafe { boxlite_operation_bind(ended, queue, 4, e) });
+        assert_eq!(again, BOXLITE_INVALID_STATE);
+        assert_eq!(next(queue, 0).unwrap_err(), BOXLITE_TIMEOUT);
+        assert_eq!(end(ended).0, BOXLITE_OK);
+    }
     free(runtime);
     assert_eq!(unsafe { boxlite_queue_free(queue) }, BOXLITE_OK);
 }

@@ -213,3 +213,28 @@ func TestRunsAtTheSameTimeInstallOnceAndRestoreTheModes(t *testing.T) {
 		t.Fatalf("%d downloads", requests.Load())
 	}
 }
+
+func TestAPrefixIsMadeWithWhatIsMissingAboveItAndTakenBackWithIt(t *testing.T) {
+	above, wanted := t.TempDir(), fileArtifact(t, goodMembers())
+	must(t, os.Mkdir(filepath.Join(above, "there"), 0o755))
+	prefix, was := filepath.Join(above, "there", "not", "yet"), snapshot(t, above)
+	absent := wanted
+	absent.file += ".absent"
+	if err := setUpPrefix(context.Background(), absent, prefix, io.Discard, io.Discard); !errors.Is(err, errFetch) {
+		t.Fatalf("got %v", err)
+	}
+	blocked := filepath.Join(above, "there", "file")
+	must(t, os.WriteFile(blocked, nil, 0o644))
+	below := filepath.Join(blocked, "not", "yet")
+	if err := setUpPrefix(context.Background(), wanted, below, io.Discard, io.Discard); !errors.Is(err, errReadOnly) {
+		t.Fatalf("got %v", err)
+	}
+	must(t, os.Remove(blocked))
+	if now := snapshot(t, above); !maps.Equal(now, was) {
+		t.Fatalf("was %v\nis  %v", was, now)
+	}
+	must(t, setUpPrefix(context.Background(), wanted, prefix, io.Discard, io.Discard))
+	if !prefixLayout(prefix).holds(wanted.pin.library, wanted.pin.header) {
+		t.Fatalf("got %v", snapshot(t, above))
+	}
+}

@@ -28,6 +28,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 )
 
@@ -97,15 +98,37 @@ func setUpPrefix(ctx context.Context, wanted artifact, prefix string, stdout, st
 	if err != nil {
 		return err
 	}
-	made := os.Mkdir(directory, 0o755)
-	if made != nil && !errors.Is(made, fs.ErrExist) {
-		return problemf(errReadOnly, "cannot make the directory: %w", made)
+	made, err := makeDirectories(directory)
+	if err != nil {
+		err = problemf(errReadOnly, "cannot make the directory: %w", err)
+	} else {
+		err = install(ctx, wanted, prefixLayout(directory), stderr)
 	}
-	if err := install(ctx, wanted, prefixLayout(directory), stderr); err != nil {
-		if made == nil {
+	if err != nil {
+		for _, directory := range slices.Backward(made) {
 			os.Remove(directory)
 		}
 		return err
 	}
 	return printSettings(stdout, directory, os.Getenv("CGO_CFLAGS"), os.Getenv("CGO_LDFLAGS"))
+}
+
+// makeDirectories makes a directory and what is missing above it, as os.MkdirAll does. It returns what it made, and nobody
+// else did meanwhile, the topmost first.
+func makeDirectories(directory string) (made []string, err error) {
+	err = os.Mkdir(directory, 0o755)
+	if above := filepath.Dir(directory); errors.Is(err, fs.ErrNotExist) && above != directory {
+		if made, err = makeDirectories(above); err != nil {
+			return made, err
+		}
+		err = os.Mkdir(directory, 0o755)
+	}
+	switch {
+	case err == nil:
+		return append(made, directory), nil
+	case errors.Is(err, fs.ErrExist):
+		return made, nil
+	default:
+		return made, err
+	}
 }

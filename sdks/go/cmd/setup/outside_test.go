@@ -131,8 +131,8 @@ func TestOutsideAnyCheckoutAPrefixIsSetUpWithoutTouchingTheCache(t *testing.T) {
 	o := newOutside(t)
 	o.run("go", "get", modulePath+"@v0.9.0")
 	before := snapshot(t, o.moduleDirectory("v0.9.0"))
-	settings, _ := o.run("go", "run", modulePath+"/cmd/setup", "-prefix", "native")
-	prefix := filepath.Join(o.directory, "native")
+	settings, _ := o.run("go", "run", modulePath+"/cmd/setup", "-prefix", "deep/down/native")
+	prefix := filepath.Join(o.directory, "deep", "down", "native")
 	o.holds("v0.9.0", filepath.Join(prefix, "lib", "libboxlite.a"), filepath.Join(prefix, "include", "boxlite.h"))
 	if !strings.Contains(settings, "-I"+filepath.Join(prefix, "include")) {
 		t.Errorf("got %s", settings)

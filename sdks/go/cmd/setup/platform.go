@@ -1,6 +1,7 @@
 package main
 
-// platforms are those a library is released for, by GOOS and GOARCH.
+// platforms are those an archive can be for, by GOOS and GOARCH. None is released for darwin so far: setup takes one of
+// one's own there.
 var platforms = map[[2]string]bool{
 	{"linux", "amd64"}:  true,
 	{"linux", "arm64"}:  true,
@@ -11,7 +12,7 @@ var platforms = map[[2]string]bool{
 func platformName(goos, goarch string) (string, error) {
 	if !platforms[[2]string{goos, goarch}] {
 		return "", problemf(errPlatform, "BoxLite has no library for %s/%s", goos, goarch).
-			hinted("linux/amd64, linux/arm64 and darwin/arm64 are supported")
+			hinted("linux/amd64 and linux/arm64 are supported")
 	}
 	return goos + "-" + goarch, nil
 }
