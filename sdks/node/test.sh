@@ -37,6 +37,6 @@ if [ $# -gt 0 ]; then
     run "${@/#/tests/}"
 else
     run tests/*.test.mjs
-    "$target/release/boxlite-conformance" run --surface node --test-home "$BOXLITE_TEST_HOME" -- \
+    "$target/release/boxlite-conformance" run --surface node --most-skipped 9 --test-home "$BOXLITE_TEST_HOME" -- \
         node --expose-gc "$project/tests/adapter.mjs"
 fi

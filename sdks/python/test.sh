@@ -22,4 +22,4 @@ mypy --no-error-summary python/boxlite tests/typing_sample.py
 python -m mypy.stubtest --concise boxlite._native
 python -m pytest -q -p no:cacheprovider "$@"
 
-"$target/release/boxlite-conformance" run --surface python --test-home "$BOXLITE_TEST_HOME" -- python tests/adapter.py
+"$target/release/boxlite-conformance" run --surface python --most-skipped 8 --test-home "$BOXLITE_TEST_HOME" -- python tests/adapter.py
