@@ -81,11 +81,13 @@ export class ExecOutput implements AsyncIterable<Buffer> {
 
 /** Bytes that go into a command. Until somebody closes it, the command waits for more. */
 export class ExecStdin {
+  readonly #native: NativeInput;
   readonly #handle: Handle<NativeInput>;
   #closed: Promise<void> = Promise.resolve();
 
   /** @internal */
   constructor(native: NativeInput, checkOpen: CheckOpen) {
+    this.#native = native;
     this.#handle = new Handle(native, 'stdin', checkOpen);
   }
 
@@ -101,6 +103,12 @@ export class ExecStdin {
   /** Writes a text in UTF-8. */
   writeString(text: string, options?: OperationOptions): Promise<void> {
     return this.write(text, options);
+  }
+
+  /** Ends the input without what was not written yet. @internal */
+  abandon(): void {
+    this.#native.giveUp();
+    this.close().catch(() => {});
   }
 
   /** Ends the input, behind what was written before. May be called again. Aborted, it ends all the same, unwatched. */
@@ -263,6 +271,6 @@ export class Execution {
     this.#stdout?.close();
     this.#stderr?.close();
     // What cannot be told that its input is over has ended, or is killed now.
-    this.#stdin?.close().catch(() => {});
+    this.#stdin?.abandon();
   }
 }

@@ -101,6 +101,7 @@ export interface NativeExecution {
 
 export interface NativeInput {
   write(bytes: Uint8Array, operation: number): Promise<void>;
+  giveUp(): void;
   close(operation: number): Promise<void>;
 }
 

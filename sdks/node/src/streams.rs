@@ -119,13 +119,16 @@ impl Reader {
 #[napi]
 pub struct NativeInput {
     writer: Rc<Mutex<Option<Writer>>>,
+    /// Nobody waits for what is still being written.
+    given_up: CancellationToken,
 }
 
 type Writer = Pin<Box<dyn AsyncWrite>>;
 
 impl NativeInput {
     pub(crate) fn new(writer: impl AsyncWrite + 'static) -> Self {
-        NativeInput { writer: Rc::new(Mutex::new(Some(Box::pin(writer)))) }
+        let writer = Rc::new(Mutex::new(Some(Box::pin(writer) as Writer)));
+        NativeInput { writer, given_up: CancellationToken::new() }
     }
 }
 
@@ -135,26 +138,43 @@ impl NativeInput {
     #[napi(catch_unwind)]
     pub fn write<'env>(&self, env: &'env Env, bytes: &[u8], operation: u32) -> napi::Result<Unknown<'env>> {
         // Copied: JavaScript may change its own before they have gone.
-        let (writer, bytes) = (self.writer.clone(), bytes.to_vec());
+        let (writer, bytes, given_up) = (self.writer.clone(), bytes.to_vec(), self.given_up.clone());
         waiting(env, operation, async move {
-            let mut writer = writer.lock().await;
-            let stdin = writer.as_mut().ok_or_else(stdin_closed)?;
             let written = async {
-                stdin.write_all(&bytes).await?;
-                stdin.flush().await
+                let mut writer = writer.lock().await;
+                let stdin = writer.as_mut().ok_or_else(stdin_closed)?;
+                let all = async {
+                    stdin.write_all(&bytes).await?;
+                    stdin.flush().await
+                };
+                all.await.map_err(write_error)
             };
-            written.await.map_err(write_error)
+            tokio::select! {
+                biased;
+                () = given_up.cancelled() => Err(stdin_closed()),
+                written = written => written,
+            }
         })
+    }
+
+    /// Throws away what has not gone yet, for a command that is not to go on: it would wait for a command that does not read.
+    #[napi]
+    pub fn give_up(&self) {
+        self.given_up.cancel();
     }
 
     /// Ends the input.
     #[napi(catch_unwind)]
     pub fn close<'env>(&self, env: &'env Env, operation: u32) -> napi::Result<Unknown<'env>> {
-        let writer = self.writer.clone();
+        let (writer, given_up) = (self.writer.clone(), self.given_up.clone());
         waiting(env, operation, async move {
             let mut writer = writer.lock().await;
             let Some(stdin) = writer.as_mut() else { return Ok(()) };
-            let ended = stdin.shutdown().await;
+            let ended = tokio::select! {
+                biased;
+                () = given_up.cancelled() => Ok(()),
+                ended = stdin.shutdown() => ended,
+            };
             // Letting go of it is the end of the input too, whatever became of saying so.
             *writer = None;
             match ended {

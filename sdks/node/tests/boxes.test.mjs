@@ -380,6 +380,13 @@ test('an execution that is closed, disposed or garbage is killed; a detached one
   closed.close();
   await fails(closed.wait(), 'InvalidState');
   await until(async () => !(await alive(1001)));
+  // Also with input under way that it does not read.
+  const stuck = await box.exec('sleep', ['1005']);
+  const writing = fails(stuck.stdin().write(Buffer.alloc(2 << 20)), 'InvalidState');
+  assert.ok(await alive(1005));
+  stuck.close();
+  await writing;
+  await until(async () => !(await alive(1005)));
   const disposed = await box.exec('sleep', ['1002']);
   await disposed[Symbol.asyncDispose]();
   assert.equal(await alive(1002), false, 'disposing waits');

@@ -22,7 +22,7 @@ use super::files;
 use crate::ProcessIdentity;
 
 /// Name of the lock file in the directory of a box.
-pub(super) const LOCK_FILE: &str = "lock";
+const LOCK_FILE: &str = "lock";
 
 /// Name of the file with the [`Processes`] of a running box.
 pub(super) const PROCESSES_FILE: &str = "shim.json";
@@ -47,7 +47,19 @@ impl Drop for Held {
 
 /// Takes the lock of a box; `None` if somebody else has it.
 pub(super) fn lock(directory: &OwnedFd) -> io::Result<Option<Held>> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    take(directory, OFlags::CREATE)
+}
+
+/// As [`lock`], of a box that was locked before: makes nothing in a directory that may just be being removed.
+///
+/// # Errors
+/// `NotFound` if it never was.
+pub(super) fn lock_again(directory: &OwnedFd) -> io::Result<Option<Held>> {
+    take(directory, OFlags::empty())
+}
+
+fn take(directory: &OwnedFd, more: OFlags) -> io::Result<Option<Held>> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | more;
     let file = openat(directory, LOCK_FILE, flags, Mode::from_raw_mode(0o600))?;
     match set_lock(&file, libc::F_WRLCK) {
         Ok(()) => Ok(Some(Held(file))),

@@ -267,15 +267,14 @@ pub fn reap(directory: &Path) -> Result<Option<ExitRecord>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => OwnedFd::from(opened.map_err(|error| Error::io("open", directory, error))?),
     };
-    if !directory.join(identity::LOCK_FILE).exists() {
-        // Nothing has ever run there, and nothing is to be made in what may just be being removed.
-        return record::read(directory);
-    }
     // Held until everything is cleared away: the box may be started again by whoever else has seen it end.
     let _lock = loop {
-        let taken = identity::lock(&open).map_err(|error| Error::io("lock", directory, error))?;
-        if let Some(lock) = taken {
-            break lock;
+        match identity::lock_again(&open) {
+            Ok(Some(lock)) => break lock,
+            Ok(None) => {}
+            // Nothing has ever run there, or it is just being removed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return record::read(directory),
+            Err(error) => return Err(Error::io("lock", directory, error)),
         }
         if identity::supervisor(directory)?.is_some() {
             let message = format!("the box in `{}` is running", directory.display());
@@ -324,5 +323,20 @@ mod tests {
     fn a_box_that_was_removed_meanwhile_has_nothing_left_to_reap() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(reap(&root.path().join("gone")).unwrap(), None);
+    }
+
+    #[test]
+    fn reaping_makes_nothing_in_a_box_that_is_being_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("box");
+        for _ in 0..200 {
+            std::fs::create_dir(&directory).unwrap();
+            std::fs::write(directory.join("lock"), "").unwrap();
+            std::fs::write(directory.join("disk"), "").unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| reap(&directory));
+                std::fs::remove_dir_all(&directory).unwrap();
+            });
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! called `lock` is another thing: that is the shim's, for as long as the box runs.
 
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ const LOCK_FILE: &str = "transition.lock";
 
 /// Between two attempts at a lock that somebody holds; there is no way to wait for one that can be cancelled.
 const RETRY_DELAY: Duration = Duration::from_millis(5);
+
+/// Attempts at removing a directory in which something is made all the while.
+const REMOVALS: u32 = 16;
 
 /// Holds the lock until it is dropped.
 pub(crate) struct BoxLock {
@@ -62,7 +66,7 @@ impl BoxLock {
         let file = match opened {
             Ok(file) => file,
             // Removed between the two calls, together with the box.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("open", &path, error)),
         };
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -74,11 +78,22 @@ impl BoxLock {
 
     /// Removes the directory, with everything in it, and lets go.
     pub fn remove_directory(self) -> Result<()> {
-        match std::fs::remove_dir_all(&self.directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("remove", &self.directory, error))
+        remove_directory(&self.directory)
+    }
+}
+
+/// Removes the directory of a box. Whoever looks at a box for the last time may make a file there meanwhile: then what has
+/// come is removed as well.
+pub(super) fn remove_directory(directory: &Path) -> Result<()> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match std::fs::remove_dir_all(directory) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && attempts < REMOVALS => {}
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::io("remove", directory, error));
             }
-            _ => Ok(()),
+            _ => return Ok(()),
         }
     }
 }

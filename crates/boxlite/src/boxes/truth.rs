@@ -11,6 +11,7 @@ use boxlite_protocol::ShimRequest;
 use boxlite_types::{BoxId, BoxState, Error, ErrorCode, Event, Result};
 
 use super::connect::find_end;
+use super::lock::remove_directory;
 use super::table::{BoxRow, Settled, Table};
 use super::{BoxLock, no_such_box, now};
 use crate::core::Core;
@@ -76,24 +77,14 @@ pub(crate) async fn settle(core: &Arc<Core>, seen: &BoxRow, end: &ExitRecord) ->
     }
     core.emit(Event::BoxStopped { id: id.clone(), exit_code: Some(end.code) });
     if settled == Settled::Removed {
-        remove_directory(core, id).await?;
+        let directory = core.home.box_directory(id);
+        core.blocking(move || remove_directory(&directory)).await?;
         // Its image may have lost its last name while the box kept it.
         core.images.collect().await?;
         core.forget_images().await?;
         core.emit(Event::BoxRemoved { id: id.clone() });
     }
     Ok(())
-}
-
-async fn remove_directory(core: &Arc<Core>, id: &BoxId) -> Result<()> {
-    let directory = core.home.box_directory(id);
-    core.blocking(move || match std::fs::remove_dir_all(&directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("remove", &directory, error))
-        }
-        _ => Ok(()),
-    })
-    .await
 }
 
 /// Finds a box by what a person calls it.
