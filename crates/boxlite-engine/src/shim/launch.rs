@@ -238,14 +238,21 @@ pub async fn connect(directory: &Path) -> Result<Option<Session>> {
     }
 }
 
+/// Whether an attempt at a connection failed for want of somebody who listens; one that stops doing so at that very moment
+/// resets it.
+fn is_nobody(failure: io::ErrorKind) -> bool {
+    matches!(
+        failure,
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+    )
+}
+
 /// Opens a session at the socket in `directory`; `None` if nobody listens there.
 async fn open_session(directory: &Path) -> Result<Option<Session>> {
     let open = std::fs::File::open(directory).map_err(|error| Error::io("open", directory, error))?;
     let stream = match UnixStream::connect(listener::address(&open)).await {
         Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
+        Err(error) if is_nobody(error.kind()) => return Ok(None),
         Err(error) => return Err(Error::io("connect to the box in", directory, error)),
     };
     match tokio::time::timeout(GREETING_TIMEOUT, Session::connect(stream)).await {
