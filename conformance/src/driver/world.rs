@@ -56,7 +56,8 @@ impl World {
         let stage = Stage::start();
         let mut variables = Variables::default();
         variables.set("registry", stage.host());
-        // What a handle answers that was closed, while its runtime lives and afterwards; a pointer that was freed is no handle any more.
+        // What a handle answers that was closed, while its runtime lives and afterwards; a pointer that was freed is no
+        // handle any more.
         variables.set("closed", if surface == "c" { "InvalidHandle" } else { "InvalidState" });
         variables.set("closed_stopped", if surface == "c" { "InvalidHandle" } else { "Stopped" });
         // Good as the name of a box in a home that others use too.

@@ -72,8 +72,8 @@ impl Runtime {
     /// uses no network, and locks nothing that another process needs.
     ///
     /// # Errors
-    /// `ForkedProcess` in the child of a process that had opened a runtime; `Config` if no home is named; `Storage` if it cannot be used; `Database` if its database is damaged or was written
-    /// by a later release.
+    /// `ForkedProcess` in the child of a process that had opened a runtime; `Config` if no home is named; `Storage` if it
+    /// cannot be used; `Database` if its database is damaged or was written by a later release.
     pub async fn open(options: Options) -> Result<Runtime> {
         process::claim().during("runtime.open")?;
         let home = options.resolve_home().during("runtime.open")?;

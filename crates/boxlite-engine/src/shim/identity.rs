@@ -180,7 +180,8 @@ fn is_alive(process: &ProcessIdentity) -> bool {
 fn has_a_future(process: &ProcessIdentity) -> bool {
     /// Set before the first descriptor of a process that ends is closed (`PF_EXITING` of `include/linux/sched.h`).
     const EXITING: u64 = 0x4;
-    is_alive(process) && stat(process.pid).is_ok_and(|stat| stat.flags & EXITING == 0)
+    let same = |stat: Stat| stat.start_ticks == process.start_ticks && stat.flags & EXITING == 0;
+    stat(process.pid).is_ok_and(same) && boot_id().is_ok_and(|boot_id| boot_id == process.boot_id)
 }
 
 /// Returns a pidfd of a process; `None` if it is gone.
