@@ -1,7 +1,7 @@
 //! Pulling: to a ready root filesystem, against skopeo (which only downloads), podman and umoci (which unpack), on the same
 //! image from the same registry in the same run; then what a derived image, a second tag and a long list cost.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,15 @@ use boxlite_benches::{Report, Samples, boxlite, in_turn, peak_memory_bytes, roun
 use boxlite_testkit::external::DockerRegistry;
 use boxlite_testkit::images::{Entry, Layer, Synthetic, library_like};
 
+/// Makes a process of this benchmark one that pulls, and says how often at once; then the home, and the reference.
+const PULLS: &str = "BOXLITE_BENCH_PULLS";
+
 fn main() -> ExitCode {
+    if let Ok(pulls) = std::env::var(PULLS) {
+        let [home, reference] = [1, 2].map(|at| std::env::args().nth(at).expect("a home and a reference"));
+        println!("{}", pull_at_once(pulls.parse().expect("a number"), home.into(), &reference));
+        return ExitCode::SUCCESS;
+    }
     let scratch = tempfile::Builder::new().prefix("boxlite-bench-").tempdir().expect("a temporary directory");
     let registry = DockerRegistry::start().expect("docker-registry can be started");
     println!("making the image: 5 gzip layers, 741 MB, 16,500 files");
@@ -24,8 +32,61 @@ fn main() -> ExitCode {
 
     let mut report = Report::new("Images");
     let pulled = against_peers(&mut report, scratch.path(), &registry);
+    at_once(&mut report, scratch.path(), &registry);
     on_top(&mut report, &pulled, &registry);
     report.finish()
+}
+
+/// Measures 48 pulls of one image by 4 processes that share a home, beside one pull by one process.
+fn at_once(report: &mut Report, scratch: &Path, registry: &DockerRegistry) {
+    let reference = registry.reference("bench/base:1");
+    let bytes = AtomicU64::new(0);
+    let pulled_by = |what: &str, processes: usize, pulls: usize, round: usize| {
+        let home = scratch.join(format!("{what}-{round}"));
+        let process = || {
+            let mut command = Command::new(std::env::current_exe().expect("a running program has a path"));
+            let fetched = run(command.arg(&home).arg(&reference).env(PULLS, pulls.to_string())).stdout;
+            fetched.trim().parse::<u64>().expect("a number of bytes")
+        };
+        let start = Instant::now();
+        let fetched = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..processes).map(|_| scope.spawn(process)).collect();
+            running.into_iter().map(|thread| thread.join().expect("pulled")).sum()
+        });
+        bytes.store(fetched, Ordering::Relaxed);
+        start.elapsed()
+    };
+    let mut one_bytes = 0;
+    let [one, many] = in_turn(
+        rounds(3),
+        [
+            &mut |round| {
+                let elapsed = pulled_by("one", 1, 1, round);
+                one_bytes = bytes.load(Ordering::Relaxed);
+                elapsed
+            },
+            &mut |round| pulled_by("many", 4, 12, round),
+        ],
+    );
+    report.time("48 pulls of one image by 4 processes at once", &many);
+    report.at_most("48 pulls / one pull", many.median(), one.median(), 1.5);
+    // Each asks for the manifest, which is no blob that can be shared.
+    let ratio = bytes.into_inner() as f64 / one_bytes as f64;
+    report.hold("bytes fetched by 48 pulls / by one", ratio, 1.01);
+}
+
+/// Pulls `reference` that often at once, and returns the bytes that took from the registry.
+fn pull_at_once(pulls: usize, home: PathBuf, reference: &str) -> u64 {
+    let executor = tokio::runtime::Runtime::new().expect("threads can be started");
+    executor.block_on(async {
+        let runtime =
+            Runtime::open(Options { home: Some(home), ..Default::default() }).await.expect("opened");
+        let images = runtime.images();
+        let pulled = (0..pulls).map(|_| images.pull(reference, PullOptions::default()));
+        let pulled = futures::future::try_join_all(pulled).await.expect("pulled");
+        runtime.shutdown(Duration::from_secs(5)).await.expect("shut down");
+        pulled.iter().map(|pulled| pulled.bytes_fetched).sum()
+    })
 }
 
 /// Measures the whole pull and leaves one finished home.

@@ -10,12 +10,12 @@
 //! down is to be read. Nothing is made durable before both digests are known to be right.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use boxlite_rootfs::{LayerLimits, LayerSummary, LayerWriter};
+use boxlite_rootfs::{Appender, LayerLimits, LayerSummary, LayerWriter};
 use boxlite_types::{Context, DiffId, Digest, Error, ErrorCode, Result};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -205,16 +205,18 @@ fn receive(
         pass(piece.into());
     }
     let written = count < size;
+    let mut blob = Appender::new(file, path, count);
     while let Some(bytes) = fed.blocking_recv() {
-        if let Err(error) = file.write_all(&bytes) {
-            return Stage::Broken(Error::io("write", path, error));
+        if let Err(error) = blob.append(&bytes) {
+            return Stage::Broken(error);
         }
         count += bytes.len() as u64;
         hash.update(&bytes);
         pass(bytes);
     }
     if count != size {
-        return Stage::Abandoned;
+        // What has come is what a later attempt goes on from.
+        return blob.flush().map_or_else(Stage::Broken, |()| Stage::Abandoned);
     }
     let found = Digest::from_bytes(hash.finalize().into());
     if found != digest {
@@ -225,8 +227,8 @@ fn receive(
     if let Some(next) = next {
         let _ = next.send(Piece::End);
     }
-    if written && let Err(error) = file.sync_data() {
-        return Stage::Broken(Error::io("sync", path, error));
+    if written && let Err(error) = blob.finish() {
+        return Stage::Broken(error);
     }
     Stage::Done(Received::Complete)
 }

@@ -107,11 +107,12 @@ async fn who_waits_says_so_and_shares_the_result() {
 
 #[tokio::test]
 async fn a_dead_leader_is_taken_over_where_it_stopped() {
-    let (home, registry, image) = (TestHome::new(), Registry::start(), image());
+    let (home, registry) = (TestHome::new(), Registry::start());
+    let image = Image::new([Layer::from_entries([Entry::file("file", library_like(4_000_000, 1))])]).build();
     registry.push("app", "1", &image);
     let gate = Gate::new();
     let held = image.layer_digest(0);
-    registry.script(Rule::on(Target::Blob(held)).nth(1).with(Fault::HoldAfter(200_000, gate.clone())));
+    registry.script(Rule::on(Target::Blob(held)).nth(1).with(Fault::HoldAfter(1_000_000, gate.clone())));
     let reference = registry.reference("app:1");
     let mut leader = spawn_child(&home, &reference, 1);
     gate.reached().await;

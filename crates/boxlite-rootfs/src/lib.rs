@@ -21,6 +21,7 @@
 //! Index and metadata carry a version and checksums (CRC-32C), the index also one for the content of each file. A
 //! version that is not ours is `Storage`: the layer is converted, or the image merged, again.
 
+mod appender;
 mod disk;
 mod erofs;
 mod layer;
@@ -30,6 +31,7 @@ mod path;
 mod tar;
 mod tree;
 
+pub use appender::Appender;
 pub use disk::{ROOT_DISK_BYTES, export, layout};
 pub use layer::{LayerSummary, LayerWriter, verify_layer};
 pub use limits::LayerLimits;

@@ -157,7 +157,7 @@ impl LayerTask {
         self.store
             .blocking(move |store| match store.numbers_of(&diff_id)? {
                 Some(summary) => Ok(summary),
-                None => boxlite_rootfs::verify_layer(&store.home.layer(&diff_id)),
+                None => LayerSummary::read(&store.home.layer(&diff_id)),
             })
             .await
     }

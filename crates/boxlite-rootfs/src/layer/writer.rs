@@ -39,7 +39,7 @@ impl LayerWriter {
     /// `Storage` or `NoSpace` if the files cannot be made.
     pub fn create(directory: &Path, limits: &LayerLimits) -> Result<Self> {
         let builder = Builder {
-            data: DataWriter::create(data_path(directory))?,
+            data: DataWriter::create(&data_path(directory))?,
             index: IndexWriter::create(index_path(directory))?,
             limits: limits.clone(),
             current: Current::default(),
