@@ -15,17 +15,17 @@ import (
 
 // checkLibrary compares the library that is linked with the header this package was compiled with.
 func checkLibrary() error {
-	return compareLibrary(uint32(C.boxlite_abi_version()), LibraryVersion(), LibraryBuild())
+	return compareLibrary(uint32(C.boxlite_abi_version()), LibraryBuild())
 }
 
-func compareLibrary(interfaceVersion uint32, version, build string) error {
-	if interfaceVersion == C.BOXLITE_ABI_VERSION && version == C.BOXLITE_VERSION {
+func compareLibrary(interfaceVersion uint32, build string) error {
+	if interfaceVersion == C.BOXLITE_ABI_VERSION && build == C.BOXLITE_BUILD_ID {
 		return nil
 	}
 	return &Error{
 		Code: ErrUnsupported,
-		Message: fmt.Sprintf("the native library is build %s with interface %d, but its header is %s with interface %d",
-			build, interfaceVersion, C.BOXLITE_VERSION, uint32(C.BOXLITE_ABI_VERSION)),
+		Message: fmt.Sprintf("the native library is build %s with interface %d, but its header is of build %s with interface %d",
+			build, interfaceVersion, C.BOXLITE_BUILD_ID, uint32(C.BOXLITE_ABI_VERSION)),
 		Operation: "runtime.open",
 		Hint:      "install both for this version: go run github.com/boxlite-ai/boxlite/sdks/go/cmd/setup",
 	}

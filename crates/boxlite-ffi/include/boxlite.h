@@ -79,6 +79,9 @@
 
 #define BOXLITE_VERSION "0.1.0"
 
+/** What `boxlite_build_id` answers in the library that this header came with. */
+#define BOXLITE_BUILD_ID "0.1.0+891a37121d6a748a"
+
 
 /**
  * Version of the interface. It changes when a program compiled against an older header may no longer work.
@@ -2129,9 +2132,9 @@ uint32_t boxlite_abi_version(void);
 const char *boxlite_version(void);
 
 /**
- * Returns the version of the library and a fingerprint of the header it was built with, as `1.2.3+0123456789abcdef`. The
- * fingerprint is the 64-bit FNV-1a of `boxlite.h`: a binding that carries a copy of the header can tell whether it is the
- * right one.
+ * Returns the version of the library and a fingerprint of the header it was built with, as `1.2.3+0123456789abcdef`; to be
+ * compared with `BOXLITE_BUILD_ID` by a binding that is released together with the library. The fingerprint is the 64-bit
+ * FNV-1a of `boxlite.h` before that macro has its value.
  */
 const char *boxlite_build_id(void);
 

@@ -1,8 +1,7 @@
 //! What a program checks before it trusts the library it was given.
 
-use std::ffi::c_char;
+use std::ffi::{CString, c_char};
 use std::sync::LazyLock;
-use std::{ffi::CString, fmt::Write};
 
 use crate::boundary::value;
 
@@ -26,30 +25,29 @@ pub extern "C" fn boxlite_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// Returns the version of the library and a fingerprint of the header it was built with, as `1.2.3+0123456789abcdef`. The
-/// fingerprint is the 64-bit FNV-1a of `boxlite.h`: a binding that carries a copy of the header can tell whether it is the
-/// right one.
+/// Returns the version of the library and a fingerprint of the header it was built with, as `1.2.3+0123456789abcdef`; to be
+/// compared with `BOXLITE_BUILD_ID` by a binding that is released together with the library. The fingerprint is the 64-bit
+/// FNV-1a of `boxlite.h` before that macro has its value.
 #[unsafe(no_mangle)]
 pub extern "C" fn boxlite_build_id() -> *const c_char {
     static BUILD_ID: LazyLock<CString> = LazyLock::new(|| {
-        let mut id = String::from(env!("CARGO_PKG_VERSION"));
-        let _ = write!(id, "+{:016x}", fingerprint(include_bytes!("../include/boxlite.h")));
-        CString::new(id).unwrap_or_default()
+        let define = include_str!("../include/boxlite.h").split_once("#define BOXLITE_BUILD_ID \"");
+        let id = define.and_then(|(_, rest)| rest.split('"').next());
+        CString::new(id.unwrap_or_default()).unwrap_or_default()
     });
     value(std::ptr::null(), || Ok(BUILD_ID.as_ptr()))
 }
 
-/// FNV-1a, 64 bits (draft-eastlake-fnv, section 2).
-fn fingerprint(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::CStr;
+
     #[test]
-    fn the_fingerprint_is_that_of_the_draft() {
-        assert_eq!(super::fingerprint(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(super::fingerprint(b"foobar"), 0x8594_4171_f739_67e8);
+    fn a_build_is_its_version_and_its_header() {
+        // SAFETY: it is text that lives as long as the library.
+        let [version, build] = [super::boxlite_version(), super::boxlite_build_id()]
+            .map(|text| unsafe { CStr::from_ptr(text) }.to_str().unwrap());
+        let fingerprint = build.strip_prefix(version).and_then(|rest| rest.strip_prefix('+')).unwrap();
+        assert!(fingerprint.len() == 16 && u64::from_str_radix(fingerprint, 16).is_ok(), "{build}");
     }
 }

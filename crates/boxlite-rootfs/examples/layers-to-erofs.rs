@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let merged = merge(&layers, &metadata)?;
     let processor = processor_time().saturating_sub(processor);
     println!("merged in {:.1?}, {processor:.1?} of it on the processor: {merged:?}", started.elapsed());
-    export(&metadata, &layers, &out)?;
+    export(&metadata, &layers, &out, || false)?;
     Ok(())
 }
 

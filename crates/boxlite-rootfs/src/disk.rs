@@ -14,6 +14,9 @@ use crate::layer::{self, BLOCK_BYTES, IndexHeader, create_new};
 /// Size of the disk that shows a box its image, in bytes: constant, so that one warm template fits every image.
 pub const ROOT_DISK_BYTES: u64 = 64 << 30;
 
+/// How much of an export is copied before it is asked again whether it is still wanted.
+const EXPORT_PIECE_BYTES: u64 = 16 << 20;
+
 /// Lays an image out on the disk of a box: metadata, then the layers' data, then nothing.
 ///
 /// # Errors
@@ -31,20 +34,48 @@ pub fn layout(erofs: &Path, layers: &[PathBuf]) -> Result<DiskLayout> {
     Ok(DiskLayout { size_bytes: ROOT_DISK_BYTES, extents })
 }
 
-/// Writes the image as one self-contained EROFS file, `out`, which must not exist. Durable on return.
+/// Writes the image as one self-contained EROFS file, `out`, which must not exist. Durable on return; if it fails, or
+/// `given_up` says so between two pieces, nothing is left of it.
 ///
 /// # Errors
-/// As [`layout`], without the limit of size.
-pub fn export(erofs: &Path, layers: &[PathBuf], out: &Path) -> Result<()> {
+/// As [`layout`], without the limit of size; `Cancelled` if it was given up.
+pub fn export(
+    erofs: &Path,
+    layers: &[PathBuf],
+    out: &Path,
+    mut given_up: impl FnMut() -> bool,
+) -> Result<()> {
     let extents = extents(erofs, layers)?;
-    let mut target = create_new(out)?;
+    let target = create_new(out)?;
+    let written = concatenate(&extents, target, out, &mut given_up);
+    if written.is_err() {
+        // Whatever comes of it, why it was given up is what there is to say.
+        let _ = std::fs::remove_file(out);
+    }
+    written
+}
+
+fn concatenate(
+    extents: &[DiskExtent],
+    mut target: File,
+    out: &Path,
+    given_up: &mut dyn FnMut() -> bool,
+) -> Result<()> {
     for extent in extents {
         let source = File::open(&extent.path).map_err(|error| Error::io("open", &extent.path, error))?;
-        // Copied inside the kernel, and shared by file systems that can.
-        let copied = std::io::copy(&mut std::io::Read::take(&source, extent.length), &mut target)
-            .map_err(|error| Error::io("copy to", out, error))?;
-        if copied != extent.length {
-            return Err(erofs::damaged(&extent.path, "it is shorter than it should be"));
+        let mut left = extent.length;
+        while left > 0 {
+            if given_up() {
+                return Err(Error::new(ErrorCode::Cancelled, "the export was cancelled"));
+            }
+            // Copied inside the kernel, and shared by file systems that can.
+            let mut piece = std::io::Read::take(&source, left.min(EXPORT_PIECE_BYTES));
+            let copied =
+                std::io::copy(&mut piece, &mut target).map_err(|error| Error::io("copy to", out, error))?;
+            if copied == 0 {
+                return Err(erofs::damaged(&extent.path, "it is shorter than it should be"));
+            }
+            left -= copied;
         }
     }
     target.sync_all().map_err(|error| Error::io("sync", out, error))

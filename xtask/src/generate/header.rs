@@ -31,7 +31,15 @@ pub fn generate(root: &Path) -> Result<Generated> {
     let mut bytes = Vec::new();
     bindings.write(&mut bytes);
     let text = with_twins(&String::from_utf8(bytes)?)?;
+    let build_id = format!("{version}+{:016x}", fingerprint(text.as_bytes()));
+    let text = text.replace("@BUILD_ID@", &build_id);
     Ok(Generated { path: HEADER, text })
+}
+
+/// FNV-1a, 64 bits (draft-eastlake-fnv, section 2).
+fn fingerprint(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 fn version(root: &Path) -> Result<String> {

@@ -22,6 +22,7 @@ use boxlite_types::{
     Platform, PulledImage, RemovedImage, Result, ResultExt, UsageReport,
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::locks::Locks;
@@ -241,12 +242,15 @@ impl ImageStore {
         root.await.with(Context::Digest, image_id).during("images.root")
     }
 
-    /// Writes an image as one self-contained EROFS file, replacing what is at `path`.
+    /// Writes an image as one self-contained EROFS file, which must not exist. Dropping the future gives up, and leaves
+    /// nothing of it.
     ///
     /// # Errors
     /// As [`ImageStore::get`]; `Storage` or `NoSpace` for the file.
     pub async fn export_erofs(&self, reference: &str, path: &Path) -> Result<()> {
         let (text, path) = (reference.to_owned(), path.to_owned());
+        let given_up = CancellationToken::new();
+        let _giving_up = given_up.clone().drop_guard();
         let exported = self.inner.blocking(move |store| {
             let lookup = Lookup::parse(store, &text)?;
             let held = store.database.read(|connection| lookup.one(connection, None))??;
@@ -259,7 +263,8 @@ impl ImageStore {
                     .hint("`boxlite system check --repair` finds and mends what is missing"));
             }
             let merged = store.home.merged(&record.chain_id);
-            let exported = boxlite_rootfs::export(&merged, &layer_paths(store, &record), &path);
+            let layers = layer_paths(store, &record);
+            let exported = boxlite_rootfs::export(&merged, &layers, &path, || given_up.is_cancelled());
             store.let_go(&leases)?;
             exported
         });

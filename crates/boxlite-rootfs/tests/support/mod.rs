@@ -70,7 +70,7 @@ impl Converted {
     /// Writes the self-contained file, which `fsck.erofs` must find sound.
     pub fn export(&self) -> PathBuf {
         let out = self.directory.path().join("export.erofs");
-        export(&self.metadata(), &self.layers, &out).expect("an export");
+        export(&self.metadata(), &self.layers, &out, || false).expect("an export");
         let fsck = Command::new("fsck.erofs").arg(&out).output().expect("fsck.erofs (package erofs-utils)");
         assert!(fsck.status.success(), "fsck.erofs: {}", String::from_utf8_lossy(&fsck.stderr));
         out
