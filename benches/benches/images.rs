@@ -131,12 +131,12 @@ fn against_peers(report: &mut Report, scratch: &Path, registry: &DockerRegistry)
         "pull, which also inflates, converts and merges / `skopeo copy`, which only fetches and verifies",
         format!("{beside_fetching:.2}"),
     );
-    report.at_most("pull / podman pull", ours.median(), podman.median(), 0.3);
+    report.at_most("pull / podman pull", ours.median(), podman.median(), 0.2);
     report.at_most(
         "pull / (skopeo copy + umoci unpack)",
         ours.median(),
         skopeo.median() + umoci.median(),
-        0.3,
+        0.25,
     );
 
     let home = fresh("home-memory", 0);

@@ -16,9 +16,31 @@ const executionsAtOnce = 1000
 
 func TestAThousandExecutionsPinNoThreads(t *testing.T) {
 	made := startBox(t, openTestHome(t), boxlite.WithMemory(1024))
-	ctx := t.Context()
-	mustHave(made.Exec(ctx, "true"))(t)
+	mustHave(made.Exec(t.Context(), "true"))(t)
 	before := threads(t)
+	during := executeAtOnce(t, made)
+	t.Logf("%d threads before, %d with %d executions under way", before, during, executionsAtOnce)
+	if during-before > threadsMore {
+		t.Errorf("%d threads more", during-before)
+	}
+}
+
+// BenchmarkAThousandExecutions measures that many commands that run at the same time: each is begun, written to, read
+// from and waited for.
+func BenchmarkAThousandExecutions(b *testing.B) {
+	made := startBox(b, openTestHome(b), boxlite.WithMemory(1024))
+	during := 0
+	for b.Loop() {
+		during = max(during, executeAtOnce(b, made))
+	}
+	b.ReportMetric(float64(during), "threads")
+	b.ReportMetric(float64(b.N)*executionsAtOnce/b.Elapsed().Seconds(), "executions/s")
+}
+
+// executeAtOnce runs a thousand commands to their ends, and returns how many threads there were while all of them ran.
+func executeAtOnce(t testing.TB, made *boxlite.Box) (during int) {
+	t.Helper()
+	ctx := t.Context()
 	executions := make([]*boxlite.Execution, executionsAtOnce)
 	var group sync.WaitGroup
 	for index := range executions {
@@ -35,7 +57,7 @@ func TestAThousandExecutionsPinNoThreads(t *testing.T) {
 	}
 	group.Wait()
 	if t.Failed() {
-		return
+		return 0
 	}
 	// All of them run; now all are waited for, and read from, until each has answered.
 	answered := make(chan struct{}, executionsAtOnce)
@@ -63,15 +85,12 @@ func TestAThousandExecutionsPinNoThreads(t *testing.T) {
 	for range executions {
 		<-answered
 	}
-	during := threads(t)
-	t.Logf("%d threads before, %d with %d executions under way", before, during, executionsAtOnce)
-	if during-before > threadsMore {
-		t.Errorf("%d threads more", during-before)
-	}
+	during = threads(t)
 	for _, running := range executions {
 		must(t, running.Stdin().Close())
 	}
 	group.Wait()
+	return during
 }
 
 // threadsMore is what Go itself may start meanwhile: calls into C that take long get a thread for their time.
