@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use boxlite::{ImageOptions, Options, RegistryOptions, Runtime, Transport};
+use boxlite::{Error, ErrorCode, ImageOptions, Options, RegistryOptions, Runtime, Transport};
 use serde_json::{Value as Json, json};
 
 use crate::registry::{PushedImage, Stage};
@@ -16,6 +16,9 @@ pub const BOX_IMAGE: &str = "programs:1";
 
 /// How long cleaning up may take.
 const CLEANING: Duration = Duration::from_secs(20);
+
+/// How long a box may run on when the program that owns it has ended; a second is what is promised.
+const ORPHANED: Duration = Duration::from_secs(5);
 
 /// What surrounds one scenario.
 pub struct World {
@@ -154,10 +157,9 @@ impl World {
             }
         };
         for id in ids {
-            if let Err(error) = runtime.remove(&id, true).await
-                && error.code() != boxlite::ErrorCode::NotFound
-            {
-                bail!("box {id} cannot be removed: {error}");
+            match end_box(&runtime, &id).await {
+                Err(error) if error.code() != ErrorCode::NotFound => bail!("box {id}: {error}"),
+                _ => {}
             }
         }
         match self.kind {
@@ -179,6 +181,16 @@ impl World {
         runtime.shutdown(Duration::from_secs(5)).await.context("the home")?;
         Ok(())
     }
+}
+
+/// Sees to it that a box whose program has ended ends too, unless it was let go, and removes it.
+async fn end_box(runtime: &Runtime, id: &str) -> boxlite::Result<()> {
+    let made = runtime.get(id).await?;
+    // What it ends with, or that it never ran, says nothing here.
+    if !made.info().await?.spec.detach && tokio::time::timeout(ORPHANED, made.wait()).await.is_err() {
+        return Err(Error::new(ErrorCode::Internal, "it runs on although its owner is gone"));
+    }
+    runtime.remove(id, true).await
 }
 
 /// Lets variables name what was pushed.

@@ -17,6 +17,8 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// `NotFound`; `InvalidState` if it runs; `InUse` if somebody else starts or removes it.
 pub(crate) async fn remove(work: &Work, id: &BoxId, force: bool) -> Result<()> {
+    // As in a start: no directory is made for the lock of a box that is gone.
+    work.row(id).await?;
     if force {
         match work.cancellable(kill(work, id)).await {
             // It was to be removed when it stops, and that was now.

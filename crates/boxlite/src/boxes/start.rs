@@ -47,6 +47,8 @@ pub(crate) struct Attached {
 /// an exec, if the main command cannot be run.
 pub(crate) async fn start(work: &Work, id: &BoxId, attach: Attach) -> Result<Option<Attached>> {
     let begun = Instant::now();
+    // A box that was removed is not found, also while a sweep has the lock of what is left of it.
+    work.row(id).await?;
     let lock = work.cancellable(BoxLock::acquire(&work.home, id, Duration::ZERO)).await?;
     let before = match begin(work, id, &lock).await {
         Ok(before) => before,

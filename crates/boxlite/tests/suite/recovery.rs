@@ -75,6 +75,23 @@ async fn a_directory_without_a_box_is_found_and_removed() {
     assert_eq!(runtime.check(false).await.unwrap().findings, []);
 }
 
+/// A sweep of another process that clears away what is left of a box has its lock for that long.
+#[tokio::test]
+async fn a_box_that_was_removed_is_not_found_while_it_is_swept() {
+    let world = World::new();
+    let runtime = world.open_with_image().await;
+    let made = runtime.create(world.spec()).await.unwrap();
+    made.remove(false).await.unwrap();
+    let directory = world.home.path().join("boxes").join(made.id().as_str());
+    std::fs::create_dir_all(&directory).unwrap();
+    let lock = std::fs::File::create(directory.join("transition.lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(code(made.start().await), ErrorCode::NotFound);
+    assert_eq!(code(made.remove(false).await), ErrorCode::NotFound);
+    assert_eq!(code(made.remove(true).await), ErrorCode::NotFound);
+    assert!(directory.exists());
+}
+
 #[tokio::test]
 async fn a_machine_that_runs_without_leave_is_found_and_ended() {
     let world = World::new();
