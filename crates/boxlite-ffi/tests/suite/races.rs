@@ -22,11 +22,11 @@ fn a_shutdown_ends_a_hundred_pulls_in_flight_each_once() {
         let home = tempfile::tempdir().unwrap();
         let gate = Gate::new();
         world.registry.heal();
-        // Rounds differ in how far the pulls have come: bodies held at some byte, manifests held, or nothing held.
+        // Rounds differ in how far the pulls have come: bodies held at some byte that each of them has, manifests held, or
+        // nothing held.
+        let byte = round as u64 % 64;
         match round % 3 {
-            0 => world
-                .registry
-                .script(Rule::on(Target::Blobs).with(Fault::HoldAfter(round as u64, gate.clone()))),
+            0 => world.registry.script(Rule::on(Target::Blobs).with(Fault::HoldAfter(byte, gate.clone()))),
             1 => world.registry.script(Rule::on(Target::Manifests).with(Fault::HoldAfter(0, gate.clone()))),
             _ => gate.open(),
         }

@@ -1,8 +1,12 @@
 //! A point where the registry stops until the test says go, so that races and cancels are tested without sleeping.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+
+/// How long a test without async waits.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A gate, shut when made. Clones are the same gate; it may stand in several rules.
 #[derive(Clone, Debug)]
@@ -48,8 +52,13 @@ impl Gate {
     }
 
     /// Runs one of the waits from a test without async.
+    ///
+    /// # Panics
+    /// If it takes longer than half a minute: what is waited for will not come.
     pub fn block_on<T>(waiting: impl Future<Output = T>) -> T {
-        futures::executor::block_on(waiting)
+        let executor = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let waiting = async { tokio::time::timeout(PATIENCE, waiting).await };
+        executor.expect("an executor").block_on(waiting).expect("the gate is waited for in vain")
     }
 
     pub(super) fn arrive(&self) {
