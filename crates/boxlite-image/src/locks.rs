@@ -31,6 +31,21 @@ pub(crate) enum Content {
 }
 
 impl Content {
+    /// Returns what people call this kind of content.
+    pub(crate) fn noun(&self) -> &'static str {
+        match self {
+            Content::Blob(_) => "blob",
+            Content::Layer(_) => "layer",
+            Content::Merged(_) => "rootfs",
+        }
+    }
+
+    /// Returns what it is named by.
+    pub(crate) fn digest(&self) -> Digest {
+        let (Content::Blob(digest) | Content::Layer(digest) | Content::Merged(digest)) = self;
+        *digest
+    }
+
     /// Returns the beginning of the names this content has in `ingest/`.
     pub(crate) fn stem(&self) -> String {
         match self {

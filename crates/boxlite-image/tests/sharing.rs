@@ -7,7 +7,7 @@ use std::process::Stdio;
 use boxlite_image::PullOptions;
 use boxlite_testkit::images::{Artifact, Entry, Image, Layer, library_like};
 use boxlite_testkit::registry::{Fault, Gate, Registry, Rule, Target};
-use boxlite_types::PullEvent;
+use boxlite_types::{PullEvent, PullPolicy};
 use common::TestHome;
 
 const PROCESSES: usize = 4;
@@ -137,6 +137,40 @@ async fn a_dead_leader_is_taken_over_where_it_stopped() {
     assert_eq!(requests.len(), 2);
     assert!(requests[1].range().is_some(), "{:?}", requests[1]);
     assert_eq!(home.store().check(false).await.unwrap().findings, []);
+}
+
+/// Whoever lets go of a file looks whether it was the last to hold it. Nobody else takes that look for its absence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_is_found_whoever_else_uses_it() {
+    const USES: usize = 300;
+    let (home, registry, image) = (TestHome::new(), Registry::start(), image());
+    registry.push("app", "1", &image);
+    let reference = registry.reference("app:1");
+    home.store().pull(&reference, PullOptions::default()).await.unwrap();
+    let others: Vec<_> = (0..2)
+        .map(|_| {
+            let (store, reference) = (home.store(), reference.clone());
+            tokio::spawn(async move {
+                loop {
+                    store.pull(&reference, PullOptions::default()).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let store = home.store();
+    for number in 0..USES {
+        let held = PullOptions { policy: PullPolicy::Never, ..PullOptions::default() };
+        store.pull(&reference, held).await.unwrap();
+        if number % 30 == 0 {
+            let file = home.home().root().join(format!("export{number}"));
+            store.export_erofs(&reference, &file).await.unwrap();
+        }
+    }
+    for other in others {
+        assert!(!other.is_finished());
+        other.abort();
+    }
+    assert_eq!(registry.requests_for(&Target::Blob(image.layer_digest(0))).len(), 1);
 }
 
 /// Removals in one store against pulls in another: whatever wins, no row ever points at nothing.

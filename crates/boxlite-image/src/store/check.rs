@@ -10,6 +10,7 @@ use boxlite_types::{CheckReport, Digest, Error, ErrorCode, Finding, Result};
 
 use super::Inner;
 use super::files::{self, TRASH, Unfinished};
+use super::leases::Leases;
 use super::rows::{self, ImageRecord};
 use super::sweep::content_of;
 use super::usage::named;
@@ -69,8 +70,16 @@ impl Inner {
                 return Err(Error::new(ErrorCode::Cancelled, "nobody waits for the examination any more"));
             }
             examination.report.examined += 1;
-            // Locked exclusively: somebody is making it right now, or deleting it with its rows.
-            let Some(_guard) = self.locks.try_shared(content)? else { continue };
+            let guard = match self.lock_present(content)? {
+                Some(guard) => guard,
+                None => match self.locks.try_shared(content)? {
+                    Some(guard) => guard,
+                    // Somebody is making it right now, or has deleted it with its rows.
+                    None => continue,
+                },
+            };
+            let leases = Leases::default();
+            leases.hold(guard);
             let fault = if files::is_present(&self.home, content) {
                 self.examine(content, &mut examination.report.bytes_hashed)?
             } else if self.may_be_missing(content)? {
@@ -81,6 +90,8 @@ impl Inner {
             if let Some(fault) = fault {
                 examination.faults.insert(content, fault);
             }
+            // A removal in the meantime has left it to us.
+            self.let_go(&leases)?;
         }
         Ok(())
     }

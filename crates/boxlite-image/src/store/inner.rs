@@ -15,15 +15,15 @@ use tokio_util::task::TaskTracker;
 use super::files::{self, Unfinished};
 use super::leases::Leases;
 use super::rows::{self, ImageRecord, ReferenceRecord};
-use crate::locks::{Content, Locks};
+use crate::locks::{Content, LockGuard, Locks};
 use crate::registry::RegistryClient;
 use crate::{ImageName, ImageOptions, Reference};
 
 /// How stale `last_used_at` may become before a use is written down; it saves a durable write for each start of a box.
 const USE_GRANULARITY_SECONDS: i64 = 60;
-/// How often, and at what distance, a commit looks whether whoever is writing or deleting the same document is done.
-const DOCUMENT_ATTEMPTS: u32 = 10_000;
-const DOCUMENT_PAUSE: Duration = Duration::from_millis(1);
+/// How often, and at what distance, whoever wants a piece of content looks whether another is done with it.
+const ATTEMPTS: u32 = 10_000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The parts of a store.
 pub(crate) struct Inner {
@@ -88,26 +88,43 @@ impl Inner {
         }))
     }
 
-    /// Holds everything an image needs to run; false if something is missing, or is being made or deleted.
+    /// Holds everything an image needs to run; false if something is missing, or is being made.
     pub(crate) fn hold_image(&self, id: &Digest, leases: &Leases) -> Result<bool> {
         let Some(record) = self.database.read(|connection| rows::image(connection, id))? else {
             return Ok(false);
         };
-        let content = record.content();
         // Layers may lack their blob: they were converted from another compression of it.
         let documents = [Content::Blob(record.id), Content::Blob(record.config_digest)];
-        for content in content {
+        for content in record.content() {
             let needed = !matches!(content, Content::Blob(_)) || documents.contains(&content);
-            match self.locks.try_shared(content)? {
+            match self.lock_present(content)? {
                 Some(guard) => leases.hold(guard),
                 None if needed => return Ok(false),
                 None => {}
             }
-            if needed && !files::is_present(&self.home, content) {
-                return Ok(false);
-            }
         }
         Ok(true)
+    }
+
+    /// Locks a document, a layer or a merged tree against deletion; `None` if it is not there.
+    ///
+    /// What is there and locked by another all the same is either on its way out, or somebody looks whether anybody still
+    /// needs it, as everyone does who lets go of a lock. Both take a moment, and only the first ends in absence.
+    ///
+    /// # Errors
+    /// `Storage`, to be tried again, if the moment does not pass.
+    pub(crate) fn lock_present(&self, content: Content) -> Result<Option<LockGuard>> {
+        for _ in 0..ATTEMPTS {
+            let guard = self.locks.try_shared(content)?;
+            if !files::is_present(&self.home, content) {
+                return Ok(None);
+            }
+            if guard.is_some() {
+                return Ok(guard);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err(stuck(content))
     }
 
     /// Holds an index that an image was found in, if it is stored; false if it is not.
@@ -121,10 +138,8 @@ impl Inner {
     /// Stores a document if it is not there, and holds it.
     pub(crate) fn hold_document(&self, digest: &Digest, bytes: &[u8], leases: &Leases) -> Result<()> {
         let content = Content::Blob(*digest);
-        for _ in 0..DOCUMENT_ATTEMPTS {
-            if let Some(guard) = self.locks.try_shared(content)?
-                && files::is_present(&self.home, content)
-            {
+        for _ in 0..ATTEMPTS {
+            if let Some(guard) = self.lock_present(content)? {
                 leases.hold(guard);
                 return Ok(());
             }
@@ -135,14 +150,9 @@ impl Inner {
                 files::put_document(&self.home, digest, bytes)?;
                 continue;
             }
-            std::thread::sleep(DOCUMENT_PAUSE);
+            std::thread::sleep(PAUSE);
         }
-        Err(Error::new(
-            ErrorCode::Storage,
-            format!("blob `{digest}` is held by somebody who does not let go of it"),
-        )
-        .with(Context::Digest, digest.to_string())
-        .retryable(true))
+        Err(stuck(content))
     }
 
     /// Commits an image and its reference, or, without a record, a reference to an image that is there already. False if
@@ -205,4 +215,11 @@ impl Inner {
         files::mark(&self.home, content, None)?;
         files::put_in_place(&self.home, content, &temporary)
     }
+}
+
+fn stuck(content: Content) -> Error {
+    let (noun, digest) = (content.noun(), content.digest());
+    Error::new(ErrorCode::Storage, format!("{noun} `{digest}` is held by somebody who does not let go of it"))
+        .with(Context::Digest, digest.to_string())
+        .retryable(true)
 }

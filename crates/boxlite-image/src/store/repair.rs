@@ -46,11 +46,7 @@ impl Inner {
             }
         }
         for (content, fault) in faults {
-            let noun = match content {
-                Content::Blob(_) => "blob",
-                Content::Layer(_) => "layer",
-                Content::Merged(_) => "rootfs",
-            };
+            let noun = content.noun();
             let repaired = mended.contains(&content);
             let (kind, mut detail) = match fault {
                 Fault::Missing => (format!("missing-{noun}"), format!("the {noun} is not there")),
@@ -101,7 +97,7 @@ impl Inner {
     fn convert_again(&self, layer: &LayerRecord, guard: &Arc<crate::locks::LockGuard>) -> Result<bool> {
         let info = &layer.info;
         let (content, path) = (Content::Layer(info.diff_id), self.home.blob(&info.digest));
-        let Some(blob_guard) = self.locks.try_shared(Content::Blob(info.digest))? else { return Ok(false) };
+        let Some(blob_guard) = self.lock_present(Content::Blob(info.digest))? else { return Ok(false) };
         let Ok(file) = File::open(&path) else { return Ok(false) };
         let Ok(compression) = media::layer_compression(&info.media_type) else { return Ok(false) };
         let directory = files::unfinished(&self.home, content, Unfinished::Temporary);
