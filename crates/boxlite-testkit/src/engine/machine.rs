@@ -37,10 +37,13 @@ impl Lock {
         let path = directory.join(LOCK_FILE);
         let file = File::options().write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|error| Error::io("open", &path, error))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(file)),
-            Err(_) => Err(Error::new(ErrorCode::InUse, format!("a box runs in `{}`", directory.display()))),
+        while rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // Otherwise somebody was just looking, as we do here.
+            if Self::holder(directory)?.is_some() {
+                return Err(Error::new(ErrorCode::InUse, format!("a box runs in `{}`", directory.display())));
+            }
         }
+        Ok(Lock(file))
     }
 
     /// Returns the process that holds the lock of a directory, if one does.
