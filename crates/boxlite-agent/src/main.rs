@@ -21,6 +21,7 @@ mod machine;
 mod pipes;
 mod port;
 mod process;
+mod rehearsal;
 mod root;
 mod setup;
 mod spare;
@@ -93,7 +94,7 @@ fn open_standard_descriptors() {
     }
 }
 
-fn serve(port: Port, place: Place, cgroup: Option<OsString>) -> Result<()> {
+pub(crate) fn serve(port: Port, place: Place, cgroup: Option<OsString>) -> Result<()> {
     process::prepare_self(&place)?;
     let spare = match place {
         // Without one the first command is forked as every other.

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use boxlite::{
-    BoxHandle, BoxSpec, Error, ErrorCode, Event, ExecSpec, Options, PullEvent, PullOptions, Result, Runtime,
-    StartStage,
+    BoxHandle, BoxSpec, EngineOptions, Error, ErrorCode, Event, ExecSpec, Options, PullEvent, PullOptions,
+    Resources, Result, Runtime, StartStage,
 };
 use boxlite_testkit::external::DockerRegistry;
 use boxlite_testkit::images::busybox;
@@ -46,7 +46,9 @@ fn failed(error: std::io::Error) -> Error {
 }
 
 async fn with_the_library(home: &Path, reference: &str) -> Result<()> {
-    let runtime = Runtime::open(Options { home: Some(home.to_owned()), ..Options::default() }).await?;
+    let engine = EngineOptions { spare_machine: true, ..EngineOptions::default() };
+    let runtime =
+        Runtime::open(Options { home: Some(home.to_owned()), engine, ..Options::default() }).await?;
 
     say("library: pull, verify and convert");
     let pulled_at = Instant::now();
@@ -75,12 +77,17 @@ async fn with_the_library(home: &Path, reference: &str) -> Result<()> {
     print!("  | {}", String::from_utf8_lossy(&output.stdout));
     println!("  exit code {}", output.status.shell_code());
 
-    say("library: the same box again");
+    say("library: the same box again, on a machine that was made ready meanwhile");
     work.stop(Duration::from_secs(10)).await?;
+    runtime.prepare(&Resources::default(), None).await?;
     let second = start(&runtime, &work).await?;
     for (name, elapsed) in second {
         stage(&name, elapsed);
     }
+    let executed_at = Instant::now();
+    let spec = ExecSpec { argv: vec!["true".into()], ..ExecSpec::default() };
+    work.exec(spec).await?.output().await?;
+    stage("8 its first command", executed_at.elapsed());
     work.remove(true).await?;
     runtime.shutdown(Duration::from_secs(10)).await
 }

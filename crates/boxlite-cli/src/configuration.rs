@@ -118,7 +118,13 @@ pub fn options(global: &Global) -> Result<Options> {
         Accelerator::Kvm => AcceleratorChoice::Kvm,
         Accelerator::Tcg => AcceleratorChoice::Tcg,
     };
-    let engine = EngineOptions { qemu: file.engine.qemu, kernel: file.engine.kernel, accelerator };
+    let engine = EngineOptions {
+        qemu: file.engine.qemu,
+        kernel: file.engine.kernel,
+        accelerator,
+        // For a second start, which a command does not come to.
+        spare_machine: false,
+    };
     Ok(Options { home: global.home.clone(), images, engine, ..Options::default() })
 }
 

@@ -81,4 +81,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Ends whatever is left of a box whose supervisor is gone (a VMM without its shim, stale sockets), and returns how
     /// the run ended, if there was one.
     async fn reap(&self, directory: &Path) -> Result<Option<ExitRecord>>;
+
+    /// Ends what it keeps running for later starts, boxes not among it. Nothing is started through it any more.
+    async fn close(&self) {}
 }

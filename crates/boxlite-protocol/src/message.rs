@@ -46,6 +46,10 @@ pub enum AgentRequest {
     /// Puts the root together ahead of the `Setup`, which then finds it mounted: for a template that is saved with the root
     /// of an image. Answered by [`Answer::Done`].
     Mount(Root),
+    /// Plays a start and a first command through, with this root, and leaves no trace of it in the machine but on the writable
+    /// disk: under an emulator whatever runs for the second time runs many times as fast. Answered by [`Answer::Done`], when
+    /// the disks are let go of.
+    Rehearse(Root),
 }
 
 /// What makes a machine, fresh or restored, into one particular box.

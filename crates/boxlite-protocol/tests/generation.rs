@@ -98,6 +98,7 @@ fn requests_to_the_agent() {
     check(AgentRequest::Metrics, "05");
     check(AgentRequest::Shutdown { grace_ms: 1000 }, "06e807");
     check(AgentRequest::Mount(Root { image_serial: "i".into(), disk_serial: "d".into() }), "0701690164");
+    check(AgentRequest::Rehearse(Root { image_serial: "i".into(), disk_serial: "d".into() }), "0801690164");
 }
 
 #[test]

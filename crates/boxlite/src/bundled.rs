@@ -71,6 +71,7 @@ pub(crate) fn vm_options(home: &Home, options: &EngineOptions) -> Result<VmEngin
             AcceleratorChoice::Kvm => Some(Accelerator::Kvm),
             AcceleratorChoice::Tcg => Some(Accelerator::Tcg),
         },
+        spare_machine: options.spare_machine,
     })
 }
 
@@ -98,5 +99,11 @@ impl Engine for BundledEngine {
 
     async fn reap(&self, directory: &Path) -> Result<Option<ExitRecord>> {
         self.ready().await?.reap(directory).await
+    }
+
+    async fn close(&self) {
+        if let Some(engine) = self.inner.engine.get() {
+            engine.close().await;
+        }
     }
 }

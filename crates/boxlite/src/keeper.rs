@@ -132,7 +132,7 @@ async fn wind_down(gate: &Arc<Gate<Core>>, core: &Arc<Core>, deadline: &watch::R
         }
     };
     let everything = async {
-        tokio::join!(boxes, gate.emptied());
+        tokio::join!(boxes, gate.emptied(), core.engine.close());
         core.leaving.cancel();
         core.watchers.close();
         core.watchers.wait().await;

@@ -7,6 +7,7 @@ use boxlite_types::{Error, ErrorCode, Result};
 
 use super::{Agent, State};
 use crate::Place;
+use crate::rehearsal;
 use crate::root;
 use crate::setup;
 use crate::stream::{Serial, Work};
@@ -80,14 +81,15 @@ impl Agent {
             return;
         }
         let ready = match (&self.state, &request) {
-            (State::Fresh, AgentRequest::Mount(_)) => Ok(()),
+            (State::Fresh, AgentRequest::Mount(_) | AgentRequest::Rehearse(_)) => Ok(()),
             (State::Fresh | State::Mounted(_), AgentRequest::Setup(_) | AgentRequest::Shutdown { .. }) => {
                 Ok(())
             }
             (State::Fresh | State::Mounted(_), _) => Err("the box is not set up"),
-            (State::Ready(_), AgentRequest::Mount(_) | AgentRequest::Setup(_)) => {
-                Err("the box is set up already")
-            }
+            (
+                State::Ready(_),
+                AgentRequest::Mount(_) | AgentRequest::Rehearse(_) | AgentRequest::Setup(_),
+            ) => Err("the box is set up already"),
             (State::Ready(_), _) => Ok(()),
             (State::Closing(_), _) => Err("the box is stopping"),
         };
@@ -103,6 +105,7 @@ impl Agent {
         self.write_names();
         let result = match request {
             AgentRequest::Mount(root) => self.mount(&root).map(|answer| self.answer(id, answer)),
+            AgentRequest::Rehearse(root) => self.rehearse(&root).map(|answer| self.answer(id, answer)),
             AgentRequest::Setup(setup) => self.set_up(setup).map(|answer| self.answer(id, answer)),
             AgentRequest::Shutdown { grace_ms } => {
                 self.close(id, grace_ms);
@@ -130,6 +133,13 @@ impl Agent {
         rustix::fs::sync();
         self.state = State::Mounted(root);
         Ok(Answer::Done)
+    }
+
+    fn rehearse(&self, root: &Root) -> Result<Answer> {
+        match self.place {
+            Place::Machine => rehearsal::play(root).map(|()| Answer::Done),
+            Place::Host => Err(setup::no_root_here()),
+        }
     }
 
     fn set_up(&mut self, setup: Setup) -> Result<Answer> {

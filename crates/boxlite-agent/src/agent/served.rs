@@ -41,6 +41,7 @@ impl Agent {
                 self.jobs.start(serial, move |_| files::metrics(&sources))?;
             }
             AgentRequest::Mount(_)
+            | AgentRequest::Rehearse(_)
             | AgentRequest::Setup(_)
             | AgentRequest::Exec(_)
             | AgentRequest::Shutdown { .. } => {

@@ -44,7 +44,7 @@ pub(super) fn put_here() -> Result<()> {
 ///
 /// Nothing is cached of it, though a template may have looked at what was attached in its place: the kernel forgets a
 /// device's content when its last user closes it, and nobody has used it since it was looked through for partitions.
-pub(super) fn disk(serial: &str) -> Result<PathBuf> {
+pub(crate) fn disk(serial: &str) -> Result<PathBuf> {
     let link = || rustix::fs::readlink(format!("{DISKS}/{serial}"), Vec::new());
     let found = link().or_else(|_| {
         link_disks();

@@ -12,6 +12,7 @@ use boxlite_types::{BoxId, Context, DiskLayout, Error, ErrorCode, StartStage};
 use serde::{Deserialize, Serialize};
 
 use crate::ProcessIdentity;
+use crate::vm::spare::SpareOrder;
 use crate::vm::{MachineSpec, Task};
 
 /// What a shim is to do.
@@ -21,6 +22,8 @@ pub enum Job {
     Run(RunJob),
     /// Something about machines that is not a box.
     Task(Task),
+    /// Get a machine ready, say so, and wait for a box to run on it, or for the end of standard input.
+    Spare(SpareOrder),
 }
 
 /// A box to run.

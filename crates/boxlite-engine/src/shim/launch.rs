@@ -22,6 +22,7 @@ use super::config::{Job, Report, RunJob};
 use super::record::KILLED;
 use super::{GONE_TIMEOUT, files, identity, listener, record};
 use crate::vm::Task;
+use crate::vm::spare::SpareOrder;
 use crate::{ExitRecord, ProcessIdentity, Session, StageSink};
 
 /// Longest wait for a shim to listen and to greet. It does nothing else at that time, but the host may be busy.
@@ -45,14 +46,22 @@ impl Launcher {
         Launcher { program: program.into(), children: Arc::default() }
     }
 
-    /// Starts a box and connects to it; the connection owns the box unless it is detached.
+    /// Starts a box, on `spare` if there is one and the box is not detached, and connects to it; the connection owns the box
+    /// unless it is detached.
     ///
     /// # Errors
     /// `InUse` if the box runs; what its start failed with otherwise. Nothing of it is left then, nor if the future is
     /// dropped.
-    pub async fn run(&self, job: RunJob, stages: &StageSink) -> Result<Session> {
+    pub async fn run(&self, job: RunJob, spare: Option<Spare>, stages: &StageSink) -> Result<Session> {
         let (directory, detach) = (job.directory.clone(), job.detach);
-        let mut shim = self.begin(&Job::Run(job), Some(&directory), stages).await?;
+        let job = Job::Run(job);
+        let mut shim = match spare.filter(|_| !detach) {
+            Some(spare) => match spare.turn_into(&job, &directory, stages).await {
+                Some(shim) => shim,
+                None => self.begin(&job, Some(&directory), stages).await?,
+            },
+            None => self.begin(&job, Some(&directory), stages).await?,
+        };
         while !matches!(shim.next_report(stages).await?, Report::Ready) {}
         let session = open_session(&directory).await?.ok_or_else(|| {
             Error::new(ErrorCode::Engine, "the box ended as soon as it was up")
@@ -75,6 +84,17 @@ impl Launcher {
         while !matches!(shim.next_report(&ignore).await?, Report::Done) {}
         shim.release();
         Ok(())
+    }
+
+    /// Gets a machine ready for a box that is started later.
+    ///
+    /// # Errors
+    /// What that failed with. Nothing of it runs then, nor if the future or the spare is dropped.
+    pub async fn spare(&self, order: SpareOrder) -> Result<Spare> {
+        let ignore: StageSink = Arc::new(|_, _| {});
+        let mut shim = self.begin(&Job::Spare(order), None, &ignore).await?;
+        while !matches!(shim.next_report(&ignore).await?, Report::Ready) {}
+        Ok(Spare(shim))
     }
 
     async fn spawn(&self) -> io::Result<Child> {
@@ -120,18 +140,26 @@ impl Launcher {
         };
         let reports = pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed)?;
         shim.reports = Some(BufReader::new(reports));
-        let mut stdin = pipe::Sender::from_owned_fd(stdin.into()).map_err(failed)?;
-        let mut line = serde_json::to_vec(job).map_err(|error| {
-            Error::new(ErrorCode::InvalidArgument, format!("the job cannot be written: {error}"))
-        })?;
-        line.push(b'\n');
-        // If it does not listen it has failed, and says why.
-        let _ = stdin.write_all(&line).await;
-        shim.stdin = Some(stdin);
-        let Report::Up(process) = shim.next_report(stages).await? else { return Err(shim.nonsense()) };
-        shim.process = Some(process);
+        shim.stdin = Some(pipe::Sender::from_owned_fd(stdin.into()).map_err(failed)?);
+        shim.tell(job, stages).await?;
         stages(StartStage::Shim, Some(began.elapsed()));
         Ok(shim)
+    }
+}
+
+/// A shim whose machine waits for a box. Dropping it ends it.
+pub struct Spare(Starting);
+
+impl Spare {
+    /// Gives it a box; `None` if it is not there any more, or cannot run the box: a fresh shim says why.
+    async fn turn_into(self, job: &Job, directory: &Path, stages: &StageSink) -> Option<Starting> {
+        let Spare(mut shim) = self;
+        stages(StartStage::Shim, None);
+        let began = Instant::now();
+        shim.directory = Some(directory.to_owned());
+        shim.tell(job, stages).await.ok()?;
+        stages(StartStage::Shim, Some(began.elapsed()));
+        Some(shim)
     }
 }
 
@@ -147,6 +175,21 @@ struct Starting {
 }
 
 impl Starting {
+    /// Tells it what to do and waits until it is up.
+    async fn tell(&mut self, job: &Job, stages: &StageSink) -> Result<()> {
+        let mut line = serde_json::to_vec(job).map_err(|error| {
+            Error::new(ErrorCode::InvalidArgument, format!("the job cannot be written: {error}"))
+        })?;
+        line.push(b'\n');
+        if let Some(stdin) = &mut self.stdin {
+            // If it does not listen it has failed, and says why.
+            let _ = stdin.write_all(&line).await;
+        }
+        let Report::Up(process) = self.next_report(stages).await? else { return Err(self.nonsense()) };
+        self.process = Some(process);
+        Ok(())
+    }
+
     /// Returns the next report that is no stage.
     async fn next_report(&mut self, stages: &StageSink) -> Result<Report> {
         loop {

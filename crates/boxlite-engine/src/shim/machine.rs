@@ -26,6 +26,7 @@ use super::identity::wait_readable;
 use super::jail::Jail;
 use super::lifeline::Lifeline;
 use super::nbd;
+use super::spare::Spare;
 use crate::vm::{self, VmmProcess};
 
 /// Longest time an agent may take to become the box: it mounts two disks, which takes 10 ms on an idle host.
@@ -56,15 +57,23 @@ impl Machine {
     pub const FIRST_STREAM: u32 = SETUP_STREAM + 1;
 }
 
-/// Brings up the machine of a box and makes it the box. `stage` hears when the machine is up and its root comes next.
+/// Brings up the machine of a box, out of `spare` if there is one, and makes it the box. `stage` hears when the machine is up
+/// and its root comes next.
 pub(super) fn bring_up(
     job: &RunJob,
     directory: &OwnedFd,
+    spare: Option<Spare>,
     lifeline: &Lifeline,
     stage: &mut dyn FnMut(),
 ) -> Result<Machine> {
     let mut machine = match &job.machine {
-        MachineKind::Vm { spec, root, disk } => start_vm(spec, root, disk, lifeline)?,
+        MachineKind::Vm { spec, root, disk } => {
+            let taken = spare.and_then(|spare| spare.take(root, disk, lifeline).ok());
+            match taken {
+                Some(machine) => machine,
+                None => start_vm(spec, root, disk, lifeline)?,
+            }
+        }
         MachineKind::Process { program, arguments } => start_process(program, arguments, lifeline)?,
     };
     stage();
@@ -75,16 +84,10 @@ pub(super) fn bring_up(
 }
 
 fn start_vm(spec: &vm::MachineSpec, root: &DiskLayout, disk: &Path, lifeline: &Lifeline) -> Result<Machine> {
-    let image = nbd::Disk::open(root, vm::machine::DISK_BYTES)?;
+    let image = nbd::Shown::open(root, vm::machine::DISK_BYTES)?;
     let jail = Jail::new(lifeline);
     let machine = vm::start(spec, disk, &jail, &|socket| nbd::serve(&image, socket))?;
-    let isolation = IsolationInfo {
-        engine: "vm".into(),
-        accelerator: spec.accelerator.as_str().into(),
-        kernel: spec.kernel_release.clone(),
-        confinement: jail.confinement(machine.process.pid()),
-        from_template: machine.from_template,
-    };
+    let isolation = isolation(spec, &jail, &machine);
     Ok(Machine {
         process: machine.process,
         agent: machine.agent,
@@ -92,6 +95,17 @@ fn start_vm(spec: &vm::MachineSpec, root: &DiskLayout, disk: &Path, lifeline: &L
         isolation,
         _control: Some(machine.qmp),
     })
+}
+
+/// Says how a machine that was just brought up in `jail` is isolated.
+pub(super) fn isolation(spec: &vm::MachineSpec, jail: &Jail<'_>, machine: &vm::Machine) -> IsolationInfo {
+    IsolationInfo {
+        engine: "vm".into(),
+        accelerator: spec.accelerator.as_str().into(),
+        kernel: spec.kernel_release.clone(),
+        confinement: jail.confinement(machine.process.pid()),
+        from_template: machine.from_template,
+    }
 }
 
 fn start_process(program: &Path, arguments: &[String], lifeline: &Lifeline) -> Result<Machine> {

@@ -24,11 +24,12 @@ mod nbd;
 mod program;
 mod record;
 mod run;
+mod spare;
 mod supervise;
 
 pub use config::{MachineKind, RunJob};
 pub use identity::supervisor;
-pub use launch::{Launcher, connect, reap};
+pub use launch::{Launcher, Spare, connect, reap};
 pub use program::main;
 
 use std::time::{SystemTime, UNIX_EPOCH};

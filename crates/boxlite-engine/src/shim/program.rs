@@ -8,9 +8,11 @@ use boxlite_types::{Error, ErrorCode, Result};
 use super::config::{Job, Report};
 use super::jail::Jail;
 use super::lifeline::Lifeline;
-use super::{identity, nbd, run};
+use super::{identity, nbd, run, spare};
+use crate::ProcessIdentity;
 use crate::vm::Task;
 use crate::vm::machine::DISK_BYTES;
+use crate::vm::spare::SpareOrder;
 
 /// Longest job read; a root of a hundred layers takes some 30 KiB.
 const MOST_JOB_BYTES: u64 = 16 * 1024 * 1024;
@@ -18,8 +20,9 @@ const MOST_JOB_BYTES: u64 = 16 * 1024 * 1024;
 /// Runs the shim.
 pub fn main() -> ExitCode {
     let outcome = separate().and_then(|()| read_job()).and_then(|job| match job {
-        Job::Run(job) => run::run(&job, &report),
+        Job::Run(job) => run::run(&job, None, &report),
         Job::Task(task) => run_task(&task),
+        Job::Spare(order) => stand_by(&order),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,17 +35,31 @@ pub fn main() -> ExitCode {
 
 /// Does a task, jailed like a box and with a life as short as its starter's.
 fn run_task(task: &Task) -> Result<()> {
-    let own = identity::of_process(std::process::id())
-        .map_err(|error| Error::new(ErrorCode::Engine, format!("the shim cannot be set up: {error}")))?;
-    report(&Report::Up(own));
+    report(&Report::Up(own_identity()?));
     let lifeline = Lifeline::watch().map_err(|error| {
         Error::new(ErrorCode::ResourceExhausted, format!("cannot start a thread: {error}"))
     })?;
-    let root = nbd::Disk::open(&task.root(), DISK_BYTES)?;
+    let root = nbd::Shown::open(&task.root(), DISK_BYTES)?;
     task.run(&Jail::new(&lifeline), &|socket| nbd::serve(&root, socket))?;
     lifeline.end()?;
     report(&Report::Done);
     Ok(())
+}
+
+/// Keeps a machine ready until there is a box for it; if there is to be none, the end of standard input is the end.
+fn stand_by(order: &SpareOrder) -> Result<()> {
+    report(&Report::Up(own_identity()?));
+    let spare = spare::prepare(order)?;
+    report(&Report::Ready);
+    match read_job() {
+        Ok(Job::Run(job)) => run::run(&job, Some(spare), &report),
+        _ => Ok(()),
+    }
+}
+
+fn own_identity() -> Result<ProcessIdentity> {
+    identity::of_process(std::process::id())
+        .map_err(|error| Error::new(ErrorCode::Engine, format!("the shim cannot be set up: {error}")))
 }
 
 /// Lets go of whatever the starter may have passed on without meaning to.

@@ -13,18 +13,19 @@ use super::config::{Report, RunJob};
 use super::identity::{self, Processes};
 use super::lifeline::Lifeline;
 use super::machine::{self, Machine};
+use super::spare::Spare;
 use super::supervise::{self, Parts};
 use super::{confine, files, listener, record};
 
-/// Runs a box until it has ended.
-pub(super) fn run(job: &RunJob, report: &dyn Fn(&Report)) -> Result<()> {
+/// Runs a box until it has ended, on `spare` if there is one; a detached box has none, since it leaves its parent first.
+pub(super) fn run(job: &RunJob, spare: Option<Spare>, report: &dyn Fn(&Report)) -> Result<()> {
     if job.detach {
         leave_parent().map_err(|error| failed(job, error))?;
     }
     let directory = File::open(&job.directory).map_err(|error| Error::io("open", &job.directory, error))?;
     let directory = OwnedFd::from(directory);
     let lock = lock(job, &directory)?;
-    let started = start(job, &directory, report);
+    let started = start(job, &directory, spare, report);
     let (machine, listener, signals, memory) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -56,7 +57,12 @@ fn lock(job: &RunJob, directory: &OwnedFd) -> Result<identity::Held> {
 
 type Started = (Machine, std::os::unix::net::UnixListener, OwnedFd, Option<File>);
 
-fn start(job: &RunJob, directory: &OwnedFd, report: &dyn Fn(&Report)) -> Result<Started> {
+fn start(
+    job: &RunJob,
+    directory: &OwnedFd,
+    spare: Option<Spare>,
+    report: &dyn Fn(&Report),
+) -> Result<Started> {
     let io_failed = |error| failed(job, error);
     // A VMM of a shim that was killed is killed by the kernel, at once but not at the same time.
     if let Some(left) = identity::processes(&job.directory)?.and_then(|processes| processes.vmm) {
@@ -71,7 +77,7 @@ fn start(job: &RunJob, directory: &OwnedFd, report: &dyn Fn(&Report)) -> Result<
     let lifeline = Lifeline::watch().map_err(io_failed)?;
     report(&Report::Began(StartStage::Machine));
     let mut began = Instant::now();
-    let machine = machine::bring_up(job, directory, &lifeline, &mut || {
+    let machine = machine::bring_up(job, directory, spare, &lifeline, &mut || {
         report(&Report::Over(StartStage::Machine, began.elapsed()));
         began = Instant::now();
         report(&Report::Began(StartStage::Root));

@@ -5,6 +5,7 @@
 //! inherited descriptor: it never has to open a socket, and the jail can take networking away whole.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,13 @@ use super::snapshot::MEMORY_FILE;
 const QMP_FD: RawFd = 60;
 const AGENT_FD: RawFd = 61;
 const IMAGE_FD: RawFd = 62;
+const DISK_FD: RawFd = 63;
+
+/// Name of the node that is the box's disk, whatever file is behind it.
+pub(super) const DISK_NODE: &str = "disk";
+
+/// Number of QEMU's set of descriptors that holds the file of the box's disk.
+pub(super) const DISK_SET: u32 = 1;
 
 /// A VMM that can be started, and what a jail around it must leave it.
 #[derive(Debug)]
@@ -53,7 +61,7 @@ pub struct MachineChannels {
 ///
 /// # Errors
 /// `ResourceExhausted` if there are no descriptors left, `InvalidArgument` for a path that QEMU's option syntax cannot
-/// carry.
+/// carry; `Storage` if the disk cannot be opened.
 pub fn vmm_command(
     spec: &MachineSpec,
     disk: &Path,
@@ -62,11 +70,15 @@ pub fn vmm_command(
     let (qmp, qmp_child) = channel()?;
     let (agent, agent_child) = channel()?;
     let (image, image_child) = channel()?;
-    let files: Vec<(OwnedFd, RawFd)> =
-        vec![(qmp_child.into(), QMP_FD), (agent_child.into(), AGENT_FD), (image_child.into(), IMAGE_FD)];
+    let files: Vec<(OwnedFd, RawFd)> = vec![
+        (qmp_child.into(), QMP_FD),
+        (agent_child.into(), AGENT_FD),
+        (image_child.into(), IMAGE_FD),
+        (open_disk(disk)?.into(), DISK_FD),
+    ];
     let mut readable = vec![spec.kernel.clone(), spec.initramfs.clone()];
     readable.extend(firmware_directories(&spec.qemu));
-    let (mut writable, mut copy_on_write) = (vec![disk.to_owned()], Vec::new());
+    let (mut writable, mut copy_on_write) = (Vec::new(), Vec::new());
     match memory {
         Memory::Fresh => {}
         Memory::Recorded(file) | Memory::Continued { memory: file, .. } => writable.push(file.clone()),
@@ -75,7 +87,7 @@ pub fn vmm_command(
     if spec.accelerator == Accelerator::Kvm {
         writable.push(PathBuf::from("/dev/kvm"));
     }
-    let arguments = arguments(spec, disk, memory)?;
+    let arguments = arguments(spec, memory)?;
     let program = spec.qemu.clone();
     let command = VmmCommand { program, arguments, files, readable, writable, copy_on_write };
     Ok((command, MachineChannels { qmp, agent, image }))
@@ -85,7 +97,7 @@ pub fn vmm_command(
 ///
 /// # Errors
 /// `InvalidArgument` for a path that QEMU's option syntax cannot carry.
-pub(super) fn arguments(spec: &MachineSpec, disk: &Path, memory: &Memory) -> Result<Vec<OsString>> {
+pub(super) fn arguments(spec: &MachineSpec, memory: &Memory) -> Result<Vec<OsString>> {
     let mut arguments = Arguments::default();
     arguments.flag("-nodefaults").flag("-no-user-config").flag("-no-reboot");
     arguments.pair("-display", "none").pair("-name", "boxlite");
@@ -119,7 +131,8 @@ pub(super) fn arguments(spec: &MachineSpec, disk: &Path, memory: &Memory) -> Res
     };
     arguments.pair("-cpu", spec.accelerator.cpu_model());
     arguments.pair("-smp", spec.cpus.to_string()).pair("-m", format!("{}M", spec.memory_mib));
-    arguments.path("-kernel", "", &spec.kernel)?.path("-initrd", "", &spec.initramfs)?;
+    // These take a path as it stands.
+    arguments.pair("-kernel", &spec.kernel).pair("-initrd", &spec.initramfs);
     arguments.pair("-append", kernel_parameters(spec));
 
     arguments.pair("-chardev", format!("socket,id=qmp,fd={QMP_FD}"));
@@ -134,13 +147,20 @@ pub(super) fn arguments(spec: &MachineSpec, disk: &Path, memory: &Memory) -> Res
     arguments.pair("-device", format!("virtio-blk-device,drive=image,serial={IMAGE_SERIAL}"));
     // A box's disk is its own scratch space: a host that loses power loses the machine as well, so the page cache of
     // the host is as good as the disk, except for a guest that asks for a flush.
-    arguments.path(
+    arguments.pair("-add-fd", format!("fd={DISK_FD},set={DISK_SET}"));
+    arguments.pair(
         "-blockdev",
-        "driver=raw,node-name=disk,discard=unmap,file.driver=file,file.filename=",
-        disk,
-    )?;
-    arguments.pair("-device", format!("virtio-blk-device,drive=disk,serial={DISK_SERIAL}"));
+        format!(
+            "driver=raw,node-name={DISK_NODE},discard=unmap,file.driver=file,file.filename=/dev/fdset/{DISK_SET}"
+        ),
+    );
+    arguments.pair("-device", format!("virtio-blk-device,drive={DISK_NODE},serial={DISK_SERIAL}"));
     Ok(arguments.0)
+}
+
+/// Opens the disk of a box for QEMU, which itself can open no file that is written.
+pub(super) fn open_disk(disk: &Path) -> Result<File> {
+    File::options().read(true).write(true).open(disk).map_err(|source| Error::io("open", disk, source))
 }
 
 /// Parameters of the guest's kernel. The first make it quiet and its death final; the others each took a measurable part of
@@ -208,15 +228,6 @@ impl Arguments {
         self.0.push(value.into());
         self
     }
-
-    /// `-kernel` and `-initrd` take a path as it stands; with a prefix it is part of an option list.
-    fn path(&mut self, option: &str, prefix: &str, path: &Path) -> Result<&mut Self> {
-        if prefix.is_empty() {
-            return Ok(self.pair(option, path));
-        }
-        let value = format!("{prefix}{}", escaped(path)?);
-        Ok(self.pair(option, value))
-    }
 }
 
 #[cfg(test)]
@@ -226,7 +237,7 @@ mod tests {
     use super::*;
 
     fn text(memory: &Memory) -> Vec<String> {
-        let arguments = arguments(&MachineSpec::example(), Path::new("/boxes/a/disk"), memory).unwrap();
+        let arguments = arguments(&MachineSpec::example(), memory).unwrap();
         arguments.into_iter().map(|argument| argument.into_string().unwrap()).collect()
     }
 
@@ -246,29 +257,29 @@ mod tests {
 
     #[test]
     fn a_restored_machine_may_write_its_own_disk_and_nothing_of_its_template() {
-        let disk = Path::new("/boxes/a/disk");
-        let (command, _channels) =
-            vmm_command(&MachineSpec::example(), disk, &Memory::Restored("/templates/t".into())).unwrap();
-        assert_eq!(command.writable, [disk]);
+        let disk = tempfile::NamedTempFile::new().unwrap();
+        let restored = Memory::Restored("/templates/t".into());
+        let (command, _channels) = vmm_command(&MachineSpec::example(), disk.path(), &restored).unwrap();
+        assert_eq!(command.writable, [PathBuf::new(); 0]);
         assert_eq!(command.copy_on_write, [Path::new("/templates/t/memory")]);
         assert!(command.readable.contains(&"/home/kernels/6.1/vmlinux".into()));
-        assert_eq!(command.files.len(), 3);
+        assert_eq!(command.files.len(), 4);
     }
 
     #[test]
     fn paths_survive_the_option_syntax_or_are_refused() {
         let check = |path: &[u8], expect: Option<&str>| {
-            let path = Path::new(std::ffi::OsStr::from_bytes(path));
-            let found = arguments(&MachineSpec::example(), path, &Memory::Fresh);
+            let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+            let found = arguments(&MachineSpec::example(), &Memory::Recorded(path));
             match expect {
                 Some(filename) => assert!(found.unwrap().iter().any(|argument| {
-                    argument.to_str().is_some_and(|text| text.ends_with(&format!("file.filename={filename}")))
+                    argument.to_str().is_some_and(|text| text.ends_with(&format!("mem-path={filename}")))
                 })),
                 None => assert_eq!(found.unwrap_err().code(), ErrorCode::InvalidArgument),
             }
         };
-        check(b"/a/disk", Some("/a/disk"));
-        check(b"/a, b/disk=1", Some("/a,, b/disk=1"));
-        check(b"/\xff/disk", None);
+        check(b"/a/memory", Some("/a/memory"));
+        check(b"/a, b/memory=1", Some("/a,, b/memory=1"));
+        check(b"/\xff/memory", None);
     }
 }

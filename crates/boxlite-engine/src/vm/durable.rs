@@ -15,7 +15,7 @@ use boxlite_types::{Error, ErrorCode, Result, new_id};
 use rustix::fs::{FlockOperation, flock};
 
 /// Prefix of everything that is unfinished; what has it and is not locked is garbage.
-const UNFINISHED: &str = ".unfinished-";
+pub(super) const UNFINISHED: &str = ".unfinished-";
 
 /// How often a wait looks whether it was cancelled.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(20);

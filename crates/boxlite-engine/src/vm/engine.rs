@@ -19,6 +19,8 @@ use super::durable::Cancel;
 use super::facts::HostFacts;
 use super::kernel::{self, Kernel};
 use super::qemu::{self, Qemu};
+use super::reserve::Reserve;
+use super::spare::SpareOrder;
 use super::task::{Task, TaskKind};
 use super::{Accelerator, MachineSpec, disk, mounted, template, tsc};
 use crate::shim::{self, Launcher, MachineKind, RunJob};
@@ -39,12 +41,15 @@ pub struct VmEngineOptions {
     pub kernel: Option<String>,
     /// The accelerator; hardware virtualisation where guests run on it, if not named.
     pub accelerator: Option<Accelerator>,
+    /// Whether a machine is kept ready for the next start, once a box has been started.
+    pub spare_machine: bool,
 }
 
 /// Boxes as virtual machines.
 pub struct VmEngine {
     options: Arc<VmEngineOptions>,
-    launcher: Launcher,
+    launcher: Arc<Launcher>,
+    reserve: Arc<Reserve>,
     /// Held while something is made that all starts share, so that fifty of them make it once, with one process.
     making: Mutex<()>,
 }
@@ -63,8 +68,9 @@ enum Found {
 impl VmEngine {
     /// Makes an engine; nothing is looked at yet.
     pub fn new(options: VmEngineOptions) -> Self {
-        let launcher = Launcher::new(&options.shim);
-        VmEngine { options: Arc::new(options), launcher, making: Mutex::new(()) }
+        let launcher = Arc::new(Launcher::new(&options.shim));
+        let reserve = Arc::new(Reserve::new(Arc::clone(&launcher)));
+        VmEngine { options: Arc::new(options), launcher, reserve, making: Mutex::new(()) }
     }
 
     /// Returns the machine for these resources, out of a template if one can be had.
@@ -151,12 +157,17 @@ impl Engine for VmEngine {
     }
 
     async fn prepare(&self, resources: &Resources, stages: StageSink) -> Result<()> {
-        self.machine(resources, &stages).await.map(drop)
+        self.machine(resources, &stages).await?;
+        self.reserve.settled().await;
+        Ok(())
     }
 
     async fn start(&self, request: StartRequest, stages: StageSink) -> Result<Session> {
         let mut spec = self.machine(&request.resources, &stages).await?;
-        let mounted = self.mounted(&spec, &request).await;
+        let (plain, root, detach) = (spec.clone(), request.root.clone(), request.detach);
+        let spare = if detach { None } else { self.reserve.take(&spec) };
+        // A spare mounts any root sooner than a fresh machine finds one mounted.
+        let mounted = if spare.is_some() { None } else { self.mounted(&spec, &request).await };
         let (options, directory) = (Arc::clone(&self.options), request.directory.clone());
         let disk_mib = request.resources.disk_mib;
         let (disk, mounted) = blocking(move |cancel| {
@@ -174,7 +185,12 @@ impl Engine for VmEngine {
             detach: request.detach,
             machine: MachineKind::Vm { spec, root: request.root, disk },
         };
-        self.launcher.run(job, &stages).await
+        let session = self.launcher.run(job, spare, &stages).await?;
+        if self.options.spare_machine && plain.template.is_some() {
+            let home = self.options.home.root().to_owned();
+            self.reserve.refill(SpareOrder { home, spec: plain, root, disk_mib });
+        }
+        Ok(session)
     }
 
     async fn connect(&self, directory: &Path) -> Result<Option<Session>> {
@@ -188,6 +204,10 @@ impl Engine for VmEngine {
     async fn reap(&self, directory: &Path) -> Result<Option<ExitRecord>> {
         let directory = directory.to_owned();
         blocking(move |_| shim::reap(&directory)).await
+    }
+
+    async fn close(&self) {
+        self.reserve.close().await;
     }
 }
 

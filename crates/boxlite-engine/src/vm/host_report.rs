@@ -195,6 +195,7 @@ mod tests {
             qemu: Some("/nowhere/qemu".into()),
             kernel: None,
             accelerator: Some(Accelerator::Tcg),
+            spare_machine: false,
         };
         let report = host_report(&options);
         let find = |name: &str| report.iter().find(|check| check.name == name).unwrap();
@@ -216,6 +217,7 @@ mod tests {
             qemu: None,
             kernel: Some("9.9".into()),
             accelerator: None,
+            spare_machine: false,
         };
         let report = host_report(&options);
         let kernel = report.iter().find(|check| check.name == "guest kernel").unwrap();

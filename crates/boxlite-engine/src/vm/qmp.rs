@@ -126,18 +126,37 @@ impl Qmp {
     /// # Errors
     /// As [`Qmp::execute`].
     pub fn pass_file(&mut self, name: &str, file: BorrowedFd<'_>, deadline: Instant) -> Result<()> {
-        let line = encode("getfd", json!({ "fdname": name }));
+        self.execute_with("getfd", json!({ "fdname": name }), file, deadline)
+    }
+
+    /// Hands QEMU a descriptor (`add-fd`) as the set of that number, which its file names then call `/dev/fdset/<set>`.
+    ///
+    /// # Errors
+    /// As [`Qmp::execute`].
+    pub fn pass_set(&mut self, set: u32, file: BorrowedFd<'_>, deadline: Instant) -> Result<()> {
+        self.execute_with("add-fd", json!({ "fdset-id": set }), file, deadline)
+    }
+
+    /// Runs a command that takes a descriptor.
+    fn execute_with(
+        &mut self,
+        command: &str,
+        arguments: Value,
+        file: BorrowedFd<'_>,
+        deadline: Instant,
+    ) -> Result<()> {
+        let line = encode(command, arguments);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let files = [file];
         control.push(SendAncillaryMessage::ScmRights(&files));
         // The line is far shorter than a socket buffer that is empty between commands, so it goes out whole.
         let sent = sendmsg(&self.stream, &[IoSlice::new(&line)], &mut control, SendFlags::NOSIGNAL)
-            .map_err(|source| gone("getfd", source.into()))?;
+            .map_err(|source| gone(command, source.into()))?;
         if sent != line.len() {
             return Err(Error::new(ErrorCode::Engine, "QEMU does not take its control connection's bytes"));
         }
-        self.answer("getfd", deadline).map(drop)
+        self.answer(command, deadline).map(drop)
     }
 
     /// Waits for the first event that `wanted` accepts, those that came earlier included.

@@ -66,7 +66,7 @@ pub fn directory(home: &Home, spec: &MachineSpec, qemu_version: &str) -> Result<
     hash.update(qemu_version);
     hash.update("\n");
     hash.update(&spec.kernel_release);
-    for argument in command::arguments(spec, Path::new("disk"), &memory)? {
+    for argument in command::arguments(spec, &memory)? {
         hash.update("\n");
         hash.update(argument.as_bytes());
     }

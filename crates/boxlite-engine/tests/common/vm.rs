@@ -18,6 +18,11 @@ pub fn home() -> Home {
 
 /// An engine on that home, in software emulation as everywhere in tests.
 pub fn engine() -> VmEngine {
+    engine_with(false)
+}
+
+/// As [`engine`], one that keeps a spare machine or does not.
+pub fn engine_with(spare_machine: bool) -> VmEngine {
     VmEngine::new(VmEngineOptions {
         home: home(),
         agent: agent().to_owned(),
@@ -25,6 +30,7 @@ pub fn engine() -> VmEngine {
         qemu: None,
         kernel: None,
         accelerator: Some(Accelerator::Tcg),
+        spare_machine,
     })
 }
 

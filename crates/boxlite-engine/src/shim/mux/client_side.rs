@@ -137,7 +137,10 @@ impl Mux {
             }
             AgentRequest::Exec(exec) if exec.detach => Purpose::Detached,
             AgentRequest::Exec(_) => Purpose::Exec,
-            AgentRequest::Mount(_) | AgentRequest::Setup(_) | AgentRequest::Shutdown { .. } => {
+            AgentRequest::Mount(_)
+            | AgentRequest::Rehearse(_)
+            | AgentRequest::Setup(_)
+            | AgentRequest::Shutdown { .. } => {
                 self.refuse(
                     id,
                     frame.stream,

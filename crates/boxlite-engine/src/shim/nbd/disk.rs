@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use boxlite_types::{DISK_SECTOR_BYTES, DiskLayout, Error, ErrorCode, Result};
 
@@ -94,6 +94,36 @@ impl Disk {
             next += 1;
         }
         Ok(())
+    }
+}
+
+/// The disk a client is shown. While it looks at nothing and remembers nothing, it can be shown another one of the same size.
+pub(in crate::shim) struct Shown(RwLock<Arc<Disk>>);
+
+impl Shown {
+    /// Shows the disk of `layout`; see [`Disk::open`].
+    pub fn open(layout: &DiskLayout, size_bytes: u64) -> Result<Arc<Self>> {
+        Ok(Arc::new(Shown(RwLock::new(Disk::open(layout, size_bytes)?))))
+    }
+
+    /// Shows the disk of `layout` from now on.
+    ///
+    /// # Errors
+    /// As [`Disk::open`]; the old one stays then.
+    pub fn show(&self, layout: &DiskLayout) -> Result<()> {
+        let disk = Disk::open(layout, self.size_bytes())?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = disk;
+        Ok(())
+    }
+
+    /// Returns the disk that is shown.
+    pub fn disk(&self) -> Arc<Disk> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns its size.
+    pub fn size_bytes(&self) -> u64 {
+        self.disk().size_bytes()
     }
 }
 

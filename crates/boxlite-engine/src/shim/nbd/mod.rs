@@ -15,20 +15,20 @@ use std::sync::Arc;
 
 use boxlite_types::{Error, ErrorCode, Result};
 
-pub(super) use disk::Disk;
+pub(super) use disk::{Disk, Shown};
 
 /// Requests served at the same time, each by a thread of its own: enough for the queue a guest keeps while it reads
 /// ahead, where the host's disk has to be waited for.
 const THREADS: usize = 4;
 
-/// Serves a disk to the client on `socket` until it goes away, on threads of its own.
-pub(super) fn serve(disk: &Arc<Disk>, socket: UnixStream) -> Result<()> {
-    let disk = Arc::clone(disk);
+/// Serves what is shown to the client on `socket` until it goes away, on threads of its own.
+pub(super) fn serve(shown: &Arc<Shown>, socket: UnixStream) -> Result<()> {
+    let shown = Arc::clone(shown);
     let first = std::thread::Builder::new().name("nbd".into()).spawn(move || {
         super::confine::to_nothing();
         // A client that breaks the protocol is cut off; what becomes of it is not this thread's to say.
-        if handshake::shake_hands(&socket, disk.size_bytes()).is_ok() {
-            transmission::transmit(&socket, &disk, THREADS);
+        if handshake::shake_hands(&socket, shown.size_bytes()).is_ok() {
+            transmission::transmit(&socket, &shown, THREADS);
         }
     });
     first

@@ -9,7 +9,7 @@ use super::*;
 const SIZE: u64 = 1 << 20;
 
 /// Two files with a hole between them, the second shorter than its extent.
-fn disk() -> (tempfile::TempDir, Arc<Disk>, Vec<u8>) {
+fn disk() -> (tempfile::TempDir, Arc<Shown>, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     let (one, two) = (directory.path().join("one"), directory.path().join("two"));
     let bytes: Vec<u8> = (0..8192u32).map(|number| (number % 251) as u8 + 1).collect();
@@ -22,7 +22,7 @@ fn disk() -> (tempfile::TempDir, Arc<Disk>, Vec<u8>) {
         length,
     };
     let extents = vec![extent(&one, 512, 0, 4096), extent(&two, 0, 8192, 1024), extent(&one, 0, 9216, 512)];
-    let disk = Disk::open(&DiskLayout { size_bytes: SIZE, extents }, SIZE).unwrap();
+    let disk = Shown::open(&DiskLayout { size_bytes: SIZE, extents }, SIZE).unwrap();
     let mut expect = vec![0; SIZE as usize];
     expect[..4096].copy_from_slice(&bytes[512..4608]);
     expect[8192..8892].copy_from_slice(&bytes[..700]);
@@ -30,7 +30,7 @@ fn disk() -> (tempfile::TempDir, Arc<Disk>, Vec<u8>) {
     (directory, disk, expect)
 }
 
-fn serve_disk(disk: &Arc<Disk>) -> UnixStream {
+fn serve_disk(disk: &Arc<Shown>) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().unwrap();
     serve(disk, theirs).unwrap();
     ours.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();

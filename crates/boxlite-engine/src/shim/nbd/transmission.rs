@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 
-use super::Disk;
+use super::{Disk, Shown};
 
 const REQUEST_MAGIC: u32 = 0x2560_9513;
 const REPLY_MAGIC: u32 = 0x6744_6698;
@@ -44,19 +44,19 @@ struct Request {
 }
 
 /// Serves requests until the client is gone or sends what is none.
-pub(super) fn transmit(socket: &UnixStream, disk: &Disk, threads: usize) {
+pub(super) fn transmit(socket: &UnixStream, shown: &Shown, threads: usize) {
     let (reading, writing) = (Mutex::new(socket), Mutex::new(socket));
     std::thread::scope(|scope| {
         for _ in 1..threads {
             // They inherit what this thread is confined to. Without them it does all of it alone.
-            let serve = || serve_requests(&reading, &writing, disk);
+            let serve = || serve_requests(&reading, &writing, shown);
             let _ = std::thread::Builder::new().name("nbd".into()).spawn_scoped(scope, serve);
         }
-        serve_requests(&reading, &writing, disk);
+        serve_requests(&reading, &writing, shown);
     });
 }
 
-fn serve_requests(reading: &Mutex<&UnixStream>, writing: &Mutex<&UnixStream>, disk: &Disk) {
+fn serve_requests(reading: &Mutex<&UnixStream>, writing: &Mutex<&UnixStream>, shown: &Shown) {
     let mut reply = Vec::new();
     loop {
         let request = {
@@ -69,7 +69,7 @@ fn serve_requests(reading: &Mutex<&UnixStream>, writing: &Mutex<&UnixStream>, di
             request
         };
         let Ok(request) = request else { return };
-        answer(&request, disk, &mut reply);
+        answer(&request, &shown.disk(), &mut reply);
         if writing.lock().unwrap_or_else(PoisonError::into_inner).write_all(&reply).is_err() {
             return;
         }
