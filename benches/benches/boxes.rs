@@ -1,10 +1,13 @@
 //! Boxes: how long they take to start, what an exec costs, how fast bytes flow, what an idle one weighs, many at once. Beside
 //! it, in turn, what a machine with nothing of BoxLite around it takes: the emulator's own share.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use boxlite::{BoxHandle, BoxSpec, Event, ExecSpec, Options, PullOptions, Resources, Runtime, StartStage};
+use boxlite::{
+    BoxHandle, BoxSpec, EngineOptions, Event, ExecSpec, Options, PullOptions, Resources, Runtime, StartStage,
+};
 use boxlite_benches::{
     BareMachine, Report, Samples, boxlite, forget_templates, proportional_memory_bytes, rounds, run,
 };
@@ -36,7 +39,8 @@ fn main() -> ExitCode {
         );
         let spec = BoxSpec { image: reference.clone(), ..BoxSpec::default() };
         let bare = BareMachine::of_home(&home, scratch.path());
-        starts(&mut report, &runtime, &spec, &bare).await;
+        let ended = starts(&mut report, &runtime, &spec, &bare).await;
+        starts_on_a_spare(&mut report, &home, &spec, &ended).await;
         one_box(&mut report, &runtime, &spec, &bare).await;
         cold_starts(&mut report, &runtime, &spec, &bare).await;
         many(&mut report, &runtime, &spec, 20).await;
@@ -50,8 +54,8 @@ fn main() -> ExitCode {
     report.finish()
 }
 
-/// From the call to the agent's answer, to a mounted root, and on to the end of `true`.
-async fn starts(report: &mut Report, runtime: &Runtime, spec: &BoxSpec, bare: &BareMachine) {
+/// From the call to the agent's answer, to a mounted root, and on to the end of `true`; returns the last.
+async fn starts(report: &mut Report, runtime: &Runtime, spec: &BoxSpec, bare: &BareMachine) -> Samples {
     for number in 0..=STARTS_BEFORE {
         let start = Instant::now();
         let work = runtime.create(spec.clone()).await.expect("created");
@@ -94,6 +98,38 @@ async fn starts(report: &mut Report, runtime: &Runtime, spec: &BoxSpec, bare: &B
     report.time("the same, to a mounted root", &mounted);
     report.time("the same, to the end of `true`", &ended);
     report.at_most("start to the agent's answer / bare restore", answered.median(), restored.median(), 1.6);
+    ended
+}
+
+/// One box again and again, on the machine that was made ready after each start; `without` is what a start takes otherwise.
+async fn starts_on_a_spare(report: &mut Report, home: &Path, spec: &BoxSpec, without: &Samples) {
+    let engine = EngineOptions { spare_machine: true, ..EngineOptions::default() };
+    let options = Options { home: Some(home.to_owned()), engine, ..Options::default() };
+    let runtime = Runtime::open(options).await.expect("opened");
+    let work = runtime.create(spec.clone()).await.expect("created");
+    work.start().await.expect("started");
+    let (mut ready, mut mounted, mut ended) = (Samples::default(), Samples::default(), Samples::default());
+    for _ in 0..rounds(15) {
+        let start = Instant::now();
+        runtime.prepare(&Resources::default(), None).await.expect("prepared");
+        ready.push(start.elapsed());
+        work.stop(Duration::from_secs(10)).await.expect("stopped");
+        let start = Instant::now();
+        work.start().await.expect("started");
+        mounted.push(start.elapsed());
+        shell(&work, "true").await;
+        ended.push(start.elapsed());
+    }
+    runtime.shutdown(Duration::from_secs(20)).await.expect("shut down");
+    report.time("until a spare machine is ready, beside a box and its first command", &ready);
+    report.time("the same box again, on the spare machine, to a mounted root", &mounted);
+    report.time("the same, to the end of `true`", &ended);
+    report.at_most(
+        "to the end of `true`, with a spare machine / without",
+        ended.median(),
+        without.median(),
+        0.8,
+    );
 }
 
 /// Without a template, which the library makes before it starts a box from it: kernel and accelerator are there.

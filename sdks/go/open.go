@@ -95,6 +95,9 @@ func (c runtimeConfig) fill(options *C.boxlite_runtime_options) error {
 		check(func(failure **C.boxlite_error) C.boxlite_status {
 			return C.boxlite_runtime_options_set_accelerator(options, C.uint32_t(c.accelerator), failure)
 		}),
+		check(func(failure **C.boxlite_error) C.boxlite_status {
+			return C.boxlite_runtime_options_set_spare_machine(options, C.bool(c.spareMachine), failure)
+		}),
 	}
 	if c.attempts != 0 {
 		steps = append(steps, check(func(failure **C.boxlite_error) C.boxlite_status {

@@ -23,7 +23,7 @@ async fn vmm(session: &boxlite_engine::Session) -> u32 {
 async fn a_start_reports_its_stages_in_order() {
     let test_box = TestBox::new();
     let (stages, sink) = recording();
-    let _session = patiently(test_box.launcher.run(test_box.job(false), &sink)).await.unwrap();
+    let _session = patiently(test_box.launcher.run(test_box.job(false), None, &sink)).await.unwrap();
     let stages: Vec<_> =
         stages.lock().unwrap().iter().map(|(stage, over)| (*stage, over.is_some())).collect();
     let expect = [StartStage::Shim, StartStage::Machine, StartStage::Root];
@@ -183,7 +183,7 @@ async fn a_failed_start_says_why_and_leaves_nothing() {
         arguments: vec!["-c".into(), "echo 'no such device' >&2; exit 3".into()],
     };
     let (_, sink) = recording();
-    let error = patiently(test_box.launcher.run(job, &sink)).await.unwrap_err();
+    let error = patiently(test_box.launcher.run(job, None, &sink)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Engine);
     assert!(error.message().contains("exited with code 3: no such device"), "{error}");
     assert_eq!(supervisor(test_box.directory()).unwrap(), None);
@@ -222,7 +222,7 @@ async fn an_agent_that_breaks_the_protocol_costs_the_box_its_life_and_no_more() 
         let mut job = test_box.job(false);
         job.machine = hostile(&bytes, test_box.directory());
         let (_, sink) = recording();
-        let session = patiently(test_box.launcher.run(job, &sink)).await.unwrap();
+        let session = patiently(test_box.launcher.run(job, None, &sink)).await.unwrap();
         let refused = patiently(session.exec(shell("true"))).await.err().unwrap();
         assert_eq!(refused.code(), ErrorCode::Stopped);
         let record = test_box.ended().await;
@@ -251,7 +251,7 @@ async fn a_start_that_is_dropped_leaves_nothing_at_any_stage() {
                 let arguments = vec!["--fd".into(), "0".into()];
                 job.machine =
                     boxlite_engine::shim::MachineKind::Process { program: agent.clone(), arguments };
-                let start = test_box.launcher.run(job, &sink);
+                let start = test_box.launcher.run(job, None, &sink);
                 tokio::select! {
                     biased;
                     () = reached.notified() => {}

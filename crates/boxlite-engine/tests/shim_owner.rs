@@ -24,12 +24,24 @@ async fn owner_process() {
     let Some(box_directory) = std::env::var_os("BOXLITE_TEST_BOX") else { return };
     let detach = std::env::var_os("BOXLITE_TEST_DETACH").is_some();
     let vm_box = VmBox::at(Path::new(&box_directory));
-    let engine = vm::engine();
+    let spare = std::env::var_os("BOXLITE_TEST_SPARE").is_some();
+    let engine = vm::engine_with(spare);
     let say: StageSink = std::sync::Arc::new(|stage, over| println!("\n{stage:?} {}", over.is_some()));
     let session = engine.start(vm_box.request(detach), say).await.unwrap();
     let Answer::Status(status) = session.shim(ShimRequest::Status).await.unwrap() else { panic!() };
     let words = output(&session, "cat /etc/hostname").await;
     println!("\nvmm {} {:?} {}", status.vmm_pid, status.isolation.confinement, words.trim());
+    if spare {
+        engine.prepare(&vm_box.resources, std::sync::Arc::new(|_, _| {})).await.unwrap();
+        // What it holds open, pipes among it, has another holder from now on.
+        // SAFETY: the child calls nothing but the kernel.
+        let child = unsafe { libc::fork() };
+        while child == 0 {
+            // SAFETY: as above.
+            unsafe { libc::pause() };
+        }
+        println!("\nspare {child}");
+    }
     let () = std::future::pending().await;
 }
 
@@ -41,6 +53,10 @@ struct Owner {
 
 impl Owner {
     fn new(vm_box: &VmBox, detach: bool, shim: &Path) -> Self {
+        Self::with(vm_box, detach, shim, &[])
+    }
+
+    fn with(vm_box: &VmBox, detach: bool, shim: &Path, settings: &[&str]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "owner_process", "--ignored", "--nocapture"])
@@ -50,6 +66,7 @@ impl Owner {
             .env("BOXLITE_TEST_ROOT", &vm::root().extents[0].path)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
+        command.envs(settings.iter().map(|setting| (setting, "1")));
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         if detach {
             command.env("BOXLITE_TEST_DETACH", "1");
@@ -64,6 +81,16 @@ impl Owner {
         let lines = self.lines.by_ref().map(|line| line.unwrap());
         let mut said = lines.filter_map(|line| Some(line.strip_prefix(word)?.trim().to_owned()));
         said.next().unwrap_or_else(|| panic!("the owner ends before it says `{word}`"))
+    }
+
+    /// The shims it has started, and their machines.
+    fn machines(&self) -> Vec<u32> {
+        let mut shims = common::children_of(self.child.id());
+        shims.retain(|process| {
+            std::fs::read_to_string(format!("/proc/{process}/comm"))
+                .is_ok_and(|name| name == "boxlite-shim\n")
+        });
+        shims.iter().flat_map(|shim| common::children_of(*shim)).chain(shims.iter().copied()).collect()
     }
 
     fn kill(mut self) -> Instant {
@@ -96,6 +123,25 @@ async fn a_machine_dies_within_a_second_of_its_killed_owner() {
     assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
     patiently(vm_box.stopped()).await;
     assert_eq!(vm::engine().reap(&vm_box.directory).await.unwrap().unwrap().reason, "owner died");
+}
+
+#[tokio::test]
+async fn a_spare_machine_dies_with_its_killed_owner_ready_or_not() {
+    for ready in [false, true] {
+        let vm_box = prepared().await;
+        let mut owner = Owner::with(&vm_box, false, common::SHIM.as_ref(), &["BOXLITE_TEST_SPARE"]);
+        let heard = owner.hears(if ready { "spare" } else { "vmm" });
+        // Two shims and two machines, the second of each maybe just on its way.
+        let machines = owner.machines();
+        assert!(machines.len() == 4 || !ready, "{machines:?}");
+        owner.kill();
+        for process in machines {
+            gone(process).await;
+        }
+        if ready {
+            kill(first_number(&heard));
+        }
+    }
 }
 
 #[tokio::test]

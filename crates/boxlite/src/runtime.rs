@@ -193,7 +193,8 @@ impl Runtime {
         run(&self.owner.gate, "runtime.check", |work| async move { upkeep::check(&work, repair).await }).await
     }
 
-    /// Does now what the first start of a box with these resources would do: kernel, accelerator, warm template.
+    /// Does now what the first start of a box with these resources would do: kernel, accelerator, warm template; with
+    /// [`crate::EngineOptions::spare_machine`], waits for the spare that is being made, too.
     ///
     /// # Errors
     /// `Unsupported` if the host lacks something, with what to do as the hint; `Engine`, `Network`.

@@ -29,6 +29,7 @@ pub struct RuntimeOptions {
     qemu: Option<PathBuf>,
     kernel: Option<String>,
     accelerator: Accelerator,
+    spare_machine: bool,
 }
 
 #[derive(Deserialize, Clone, Copy, Default)]
@@ -95,7 +96,12 @@ impl RuntimeOptions {
             Accelerator::Kvm => AcceleratorChoice::Kvm,
             Accelerator::Tcg => AcceleratorChoice::Tcg,
         };
-        let engine = EngineOptions { qemu: self.qemu, kernel: self.kernel, accelerator };
+        let engine = EngineOptions {
+            qemu: self.qemu,
+            kernel: self.kernel,
+            accelerator,
+            spare_machine: self.spare_machine,
+        };
         Ok(Options { home: self.home_dir, images, engine, custom_engine: None })
     }
 }

@@ -115,10 +115,10 @@ class Made {
 }
 
 const operations = {
-  'runtime.open': async (_, { home, registries = [], accelerator, retry_delay_ms, signal }) =>
+  'runtime.open': async (_, { home, registries = [], accelerator, spare_machine, retry_delay_ms, signal }) =>
     new Made(
       await Boxlite.open({
-        ...defined({ homeDir: home, accelerator, retryDelayMs: retry_delay_ms, signal }),
+        ...defined({ homeDir: home, accelerator, spareMachine: spare_machine, retryDelayMs: retry_delay_ms, signal }),
         imageRegistries: registries.map(registry),
       }),
     ),

@@ -22,6 +22,7 @@ pub struct RuntimeOptions {
     qemu: Option<PathBuf>,
     kernel: Option<String>,
     accelerator: String,
+    spare_machine: bool,
 }
 
 /// What `boxlite.ImageRegistry` holds.
@@ -87,7 +88,12 @@ impl RuntimeOptions {
                 },
                 ..images
             },
-            engine: EngineOptions { qemu: self.qemu, kernel: self.kernel, accelerator },
+            engine: EngineOptions {
+                qemu: self.qemu,
+                kernel: self.kernel,
+                accelerator,
+                spare_machine: self.spare_machine,
+            },
             custom_engine: None,
         })
     }

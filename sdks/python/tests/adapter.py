@@ -123,7 +123,12 @@ def copying(args: dict[str, Any]) -> CopyOptions:
 async def open_runtime(_: None, args: dict[str, Any]) -> Made:
     delay = seconds(args.get("retry_delay_ms"))
     registries = [registry(fields) for fields in args.get("registries") or []]
-    options = given(accelerator=args.get("accelerator"), retry_delay=delay, image_registries=registries)
+    options = given(
+        accelerator=args.get("accelerator"),
+        spare_machine=args.get("spare_machine"),
+        retry_delay=delay,
+        image_registries=registries,
+    )
     return Made(await boxlite.Boxlite.open(Options(args["home"], **options)))
 
 

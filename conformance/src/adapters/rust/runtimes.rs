@@ -111,7 +111,11 @@ impl RustSurface {
         Ok(Options {
             home: Some(home),
             images: ImageOptions { registries, retry, docker_config, ..ImageOptions::default() },
-            engine: EngineOptions { accelerator, ..EngineOptions::default() },
+            engine: EngineOptions {
+                accelerator,
+                spare_machine: arguments.or_default("spare_machine")?,
+                ..EngineOptions::default()
+            },
             custom_engine: self.engine.clone().map(|engine| engine as _),
         })
     }

@@ -48,9 +48,13 @@ fn run_task(task: &Task) -> Result<()> {
 
 /// Keeps a machine ready until there is a box for it; if there is to be none, the end of standard input is the end.
 fn stand_by(order: &SpareOrder) -> Result<()> {
+    let starter = spare::Starter::find();
     report(&Report::Up(own_identity()?));
     let spare = spare::prepare(order)?;
     report(&Report::Ready);
+    if !starter.speaks() {
+        return Ok(());
+    }
     match read_job() {
         Ok(Job::Run(job)) => run::run(&job, Some(spare), &report),
         _ => Ok(()),

@@ -2,11 +2,16 @@
 //!
 //! Nobody else knows of it, and its machine runs nothing but the agent, so it keeps no rules but one: it ends with its starter.
 
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
 use boxlite_protocol::FrameDecoder;
 use boxlite_types::{DiskLayout, Error, ErrorCode, IsolationInfo, Result};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::jail::Jail;
 use super::lifeline::Lifeline;
@@ -34,6 +39,33 @@ pub(super) fn prepare(order: &SpareOrder) -> Result<Spare> {
     let isolation = super::machine::isolation(&order.spec, &jail, &machine);
     lifeline.end()?;
     Ok(Spare { machine, shown, isolation })
+}
+
+/// The process that has started this one. It is watched besides standard input: a child that it has forked holds that open.
+pub(super) struct Starter(Option<OwnedFd>);
+
+impl Starter {
+    /// Finds it; to be called at once.
+    pub fn find() -> Self {
+        let parent = rustix::process::getppid();
+        let watched = parent.and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
+        // If it is still our parent after the descriptor was made, then that is of it.
+        Starter(watched.filter(|_| rustix::process::getppid() == parent))
+    }
+
+    /// Waits until it says something; false if it is gone.
+    pub fn speaks(&self) -> bool {
+        let stdin = io::stdin();
+        loop {
+            let mut polled = vec![PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN)];
+            polled.extend(self.0.iter().map(|starter| PollFd::new(starter, PollFlags::IN)));
+            match poll(&mut polled, None) {
+                Ok(_) => return polled.iter().skip(1).all(|starter| starter.revents().is_empty()),
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
 }
 
 impl Spare {

@@ -165,8 +165,8 @@ impl Engine for VmEngine {
     async fn start(&self, request: StartRequest, stages: StageSink) -> Result<Session> {
         let mut spec = self.machine(&request.resources, &stages).await?;
         let (plain, root, detach) = (spec.clone(), request.root.clone(), request.detach);
-        let spare = if detach { None } else { self.reserve.take(&spec) };
-        // A spare mounts any root sooner than a fresh machine finds one mounted.
+        let spare = if detach { None } else { self.reserve.take(&spec, &root) };
+        // A spare mounts a root sooner than a fresh machine finds one mounted.
         let mounted = if spare.is_some() { None } else { self.mounted(&spec, &request).await };
         let (options, directory) = (Arc::clone(&self.options), request.directory.clone());
         let disk_mib = request.resources.disk_mib;

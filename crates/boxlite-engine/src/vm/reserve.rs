@@ -1,7 +1,11 @@
-//! The spare machine of an engine: at most one, of the shape of the box that was started last.
+//! The spare machine of an engine: at most one, for boxes like the one that was started last.
+//!
+//! Of the same image, too, though its machine would serve any: what one image may have done to a kernel that mounts it stays
+//! with boxes of that image.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use boxlite_types::DiskLayout;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -19,7 +23,7 @@ pub(super) struct Reserve {
 
 #[derive(Default)]
 struct State {
-    held: Option<(MachineSpec, Spare)>,
+    held: Option<(SpareOrder, Spare)>,
     making: Option<JoinHandle<()>>,
     closed: bool,
 }
@@ -33,31 +37,30 @@ impl Reserve {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the spare if it is this machine.
-    pub fn take(&self, spec: &MachineSpec) -> Option<Spare> {
+    /// Takes the spare if it is this machine, warmed up with this image.
+    pub fn take(&self, spec: &MachineSpec, root: &DiskLayout) -> Option<Spare> {
         let held = &mut self.state().held;
-        held.take_if(|(found, _)| found == spec).map(|(_, spare)| spare)
+        held.take_if(|(order, _)| order.spec == *spec && order.root == *root).map(|(_, spare)| spare)
     }
 
-    /// Begins to make one, in place of one of another shape; does nothing if there is one, or if one is being made. To be
+    /// Begins to make one, in place of one for other boxes; does nothing if there is one, or if one is being made. To be
     /// called within an async runtime.
     pub fn refill(self: &Arc<Self>, order: SpareOrder) {
         let mut state = self.state();
         if state.closed
             || state.making.is_some()
-            || state.held.as_ref().is_some_and(|(spec, _)| *spec == order.spec)
+            || state.held.as_ref().is_some_and(|(held, _)| *held == order)
         {
             return;
         }
         let (reserve, old) = (Arc::clone(self), state.held.take());
         state.making = Some(tokio::spawn(async move {
             drop(old);
-            let spec = order.spec.clone();
-            let made = reserve.launcher.spare(order).await;
+            let made = reserve.launcher.spare(order.clone()).await;
             let mut state = reserve.state();
             state.making = None;
             match made {
-                Ok(spare) if !state.closed => state.held = Some((spec, spare)),
+                Ok(spare) if !state.closed => state.held = Some((order, spare)),
                 Ok(_) => {}
                 // The next box starts as it would without.
                 Err(error) => tracing::warn!("no spare machine could be made: {error}"),

@@ -1,7 +1,7 @@
 //! A machine that waits for a box: restored, warmed up, and told which one it is when there is one.
 //!
 //! What a start costs under the emulator is translating code of the guest that has not run since the restore. A spare has that
-//! behind it: its agent has played a start through ([`AgentRequest::Rehearse`]), over the disk of some image and a writable
+//! behind it: its agent has played a start through ([`AgentRequest::Rehearse`]), over the disk of an image and a writable
 //! disk of its own that nobody ever sees. Then both disks are exchanged under it, which a guest that uses neither and remembers
 //! nothing of them cannot tell; it is the invariant every template relies on, too.
 
@@ -38,9 +38,9 @@ pub struct SpareOrder {
     pub home: PathBuf,
     /// The machine, with the template it comes out of.
     pub spec: MachineSpec,
-    /// Disk of an image; any will do.
+    /// Disk of the image it is warmed up with.
     pub root: DiskLayout,
-    /// Size of a filesystem on a writable disk in MiB; any will do.
+    /// Size of the filesystem on the writable disk it is warmed up with, in MiB.
     pub disk_mib: u32,
 }
 

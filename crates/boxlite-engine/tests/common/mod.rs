@@ -85,7 +85,7 @@ impl TestBox {
 
     pub async fn try_start(&self, detach: bool) -> Result<Session> {
         let silent: StageSink = Arc::new(|_, _| {});
-        patiently(self.launcher.run(self.job(detach), &silent)).await
+        patiently(self.launcher.run(self.job(detach), None, &silent)).await
     }
 
     pub async fn start(&self, detach: bool) -> Session {
@@ -153,6 +153,15 @@ pub fn main_command(script: &str) -> Exec {
 pub fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
+/// The processes that a process has started and that still run.
+pub fn children_of(pid: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let numbers =
+        |list: String| -> Vec<u32> { list.split_whitespace().map(|child| child.parse().unwrap()).collect() };
+    lists.flat_map(numbers).filter(|child| runs(*child)).collect()
 }
 
 pub fn runs(pid: u32) -> bool {

@@ -130,7 +130,10 @@ impl Client {
                 };
                 self.answer(stream, Ok(Answer::Metrics(metrics)));
             }
-            AgentRequest::Mount(_) | AgentRequest::Setup(_) | AgentRequest::Shutdown { .. } => {
+            AgentRequest::Mount(_)
+            | AgentRequest::Rehearse(_)
+            | AgentRequest::Setup(_)
+            | AgentRequest::Shutdown { .. } => {
                 self.refuse(stream, ErrorCode::InvalidState, "only the supervisor asks that");
             }
         }

@@ -109,6 +109,9 @@ BEGIN(runtime_open)
         uint32_t choice = strcmp(accelerator, "tcg") == 0 ? BOXLITE_ACCELERATOR_TCG : BOXLITE_ACCELERATOR_KVM;
         status = boxlite_runtime_options_set_accelerator(options, choice, error);
     }
+    if (status == BOXLITE_OK && flag_of(request, "spare_machine", false)) {
+        status = boxlite_runtime_options_set_spare_machine(options, true, error);
+    }
     if (status == BOXLITE_OK && delay >= 0) {
         status = boxlite_runtime_options_set_retry(options, 5, (uint64_t)delay, error);
     }

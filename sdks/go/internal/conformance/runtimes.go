@@ -26,6 +26,7 @@ type openArguments struct {
 		Token     string            `json:"token"`
 	} `json:"registries"`
 	Accelerator  string        `json:"accelerator"`
+	SpareMachine bool          `json:"spare_machine"`
 	RetryDelayMS *milliseconds `json:"retry_delay_ms"`
 }
 
@@ -49,6 +50,9 @@ func openRuntime(c *call, ctx context.Context) (any, error) {
 		options = append(options, boxlite.WithAccelerator(boxlite.AcceleratorTCG))
 	default:
 		return nil, wrong("there is no accelerator %q", arguments.Accelerator)
+	}
+	if arguments.SpareMachine {
+		options = append(options, boxlite.WithSpareMachine())
 	}
 	if arguments.RetryDelayMS != nil {
 		options = append(options, boxlite.WithRetries(attempts, arguments.RetryDelayMS.duration()))
