@@ -55,11 +55,12 @@ impl Launcher {
     pub async fn run(&self, job: RunJob, spare: Option<Spare>, stages: &StageSink) -> Result<Session> {
         let (directory, detach) = (job.directory.clone(), job.detach);
         let job = Job::Run(job);
-        let mut shim = match spare.filter(|_| !detach) {
-            Some(spare) => match spare.turn_into(&job, &directory, stages).await {
-                Some(shim) => shim,
-                None => self.begin(&job, Some(&directory), stages).await?,
-            },
+        let turned = match spare.filter(|_| !detach) {
+            Some(spare) => spare.turn_into(&job, &directory, stages).await,
+            None => None,
+        };
+        let mut shim = match turned {
+            Some(shim) => shim,
             None => self.begin(&job, Some(&directory), stages).await?,
         };
         while !matches!(shim.next_report(stages).await?, Report::Ready) {}

@@ -68,6 +68,7 @@ pub(super) fn bring_up(
 ) -> Result<Machine> {
     let mut machine = match &job.machine {
         MachineKind::Vm { spec, root, disk } => {
+            // One that cannot be had gives way to a fresh machine, which says what is wrong if it is something with the disks.
             let taken = spare.and_then(|spare| spare.take(root, disk, lifeline).ok());
             match taken {
                 Some(machine) => machine,

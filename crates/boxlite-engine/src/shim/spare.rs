@@ -72,6 +72,7 @@ impl Spare {
     /// Makes it the machine of a box with these disks, which dies with `lifeline`.
     pub fn take(mut self, root: &DiskLayout, disk: &Path, lifeline: &Lifeline) -> Result<Machine> {
         lifeline.tie(self.machine.process.pidfd())?;
+        // Opened anew, also if it is the one it was warmed up with: files of an image may have been mended since.
         self.shown.show(root)?;
         vm::spare::exchange_disk(&mut self.machine, disk)?;
         Ok(Machine {
