@@ -36,9 +36,11 @@ async fn owner_process() {
         // What it holds open, pipes among it, has another holder from now on.
         // SAFETY: the child calls nothing but the kernel.
         let child = unsafe { libc::fork() };
-        while child == 0 {
-            // SAFETY: as above.
-            unsafe { libc::pause() };
+        if child == 0 {
+            loop {
+                // SAFETY: as above.
+                unsafe { libc::pause() };
+            }
         }
         println!("\nspare {child}");
     }
