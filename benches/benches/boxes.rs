@@ -123,7 +123,7 @@ async fn starts_on_a_spare(report: &mut Report, home: &Path, spec: &BoxSpec, wit
     let weight = work.metrics().await.expect("metrics").host_memory_bytes;
     runtime.shutdown(Duration::from_secs(20)).await.expect("shut down");
     report.figure("host memory of a box on it, one waiting beside it (PSS)", format!("{} MiB", weight >> 20));
-    report.time("until a spare machine is ready, beside a box and its first command", &ready);
+    report.time("until the next spare machine is ready, from the end of the first command", &ready);
     report.time("the same box again, on the spare machine, to a mounted root", &mounted);
     report.time("the same, to the end of `true`", &ended);
     report.at_most(

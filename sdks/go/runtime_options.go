@@ -118,7 +118,7 @@ func WithAccelerator(accelerator Accelerator) RuntimeOption {
 
 // WithSpareMachine keeps one machine ready for the next start, from the first start of a box on, for boxes of the same
 // image and size that are not detached; Prepare waits until it is ready. Without hardware virtualisation a start then
-// takes a quarter of the time, for the memory of one more idle box and, after each start, half a second of a processor.
+// takes a quarter to half of the time, for the memory of one more idle box and, after each start, half a second of a processor.
 func WithSpareMachine() RuntimeOption {
 	return runtimeOption(func(config *runtimeConfig) { config.spareMachine = true })
 }

@@ -27,14 +27,26 @@ async fn start(engine: &VmEngine, vm_box: &VmBox) -> Session {
     patiently(engine.start(vm_box.request(false), Arc::new(|_, _| {}))).await.unwrap()
 }
 
+/// A box that ran and was stopped, and the spare for its next start.
+async fn stopped_beside_a_spare() -> (VmEngine, VmBox, u32) {
+    let (engine, vm_box) = (engine_with(true), VmBox::new());
+    engine.prepare(&vm_box.resources, Arc::new(|_, _| {})).await.unwrap();
+    let session = start(&engine, &vm_box).await;
+    let spare = spare_of(&engine, &vm_box, &[shim_of(&session).await]).await;
+    stop(&session).await;
+    (engine, vm_box, spare)
+}
+
 async fn shim_of(session: &Session) -> u32 {
     let Answer::Status(status) = session.shim(ShimRequest::Status).await.unwrap() else { panic!() };
     status.pid
 }
 
-async fn stop(session: &Session, vm_box: &VmBox) {
+/// Stops a box, and waits for the end of its shim, which goes on for a moment: it is a child that would be counted.
+async fn stop(session: &Session) {
+    let shim = shim_of(session).await;
     patiently(session.shim(ShimRequest::Stop { timeout_ms: 20_000 })).await.unwrap();
-    vm_box.stopped().await;
+    gone(shim).await;
 }
 
 /// One at a time: a test counts the children of this process.
@@ -66,7 +78,7 @@ async fn a_new_box_can_have_it_and_one_that_ran_and_neither_can_tell() {
     // One that did: its disk, its machine id, and random numbers that are nobody else's.
     let random = "head -c 16 /dev/urandom | od -An -tx1";
     let identity = output(&first, "cat /etc/machine-id").await;
-    stop(&first, &boxes[0]).await;
+    stop(&first).await;
     let spare = spare_of(&engine, &boxes[0], &[spare]).await;
     let again = start(&engine, &boxes[0]).await;
     assert_eq!(shim_of(&again).await, spare);
@@ -78,7 +90,7 @@ async fn a_new_box_can_have_it_and_one_that_ran_and_neither_can_tell() {
 
     // Its disk is a whole one, also after a stop.
     output(&again, "dd if=/dev/zero of=/big-file bs=1M count=20 2>/dev/null; sync").await;
-    stop(&again, &boxes[0]).await;
+    stop(&again).await;
     let checked =
         std::process::Command::new("e2fsck").arg("-fn").arg(boxes[0].directory.join("disk")).output();
     assert!(checked.unwrap().status.success());
@@ -88,11 +100,7 @@ async fn a_new_box_can_have_it_and_one_that_ran_and_neither_can_tell() {
 #[tokio::test]
 async fn one_that_died_is_not_missed() {
     let _turn = TURN.lock().await;
-    let (engine, vm_box) = (engine_with(true), VmBox::new());
-    engine.prepare(&vm_box.resources, Arc::new(|_, _| {})).await.unwrap();
-    let session = start(&engine, &vm_box).await;
-    let spare = spare_of(&engine, &vm_box, &[shim_of(&session).await]).await;
-    stop(&session, &vm_box).await;
+    let (engine, vm_box, spare) = stopped_beside_a_spare().await;
     common::kill(spare);
     let session = start(&engine, &vm_box).await;
     assert_ne!(shim_of(&session).await, spare);
@@ -103,11 +111,7 @@ async fn one_that_died_is_not_missed() {
 #[tokio::test]
 async fn one_whose_machine_died_is_not_missed_either() {
     let _turn = TURN.lock().await;
-    let (engine, vm_box) = (engine_with(true), VmBox::new());
-    engine.prepare(&vm_box.resources, Arc::new(|_, _| {})).await.unwrap();
-    let session = start(&engine, &vm_box).await;
-    let spare = spare_of(&engine, &vm_box, &[shim_of(&session).await]).await;
-    stop(&session, &vm_box).await;
+    let (engine, vm_box, spare) = stopped_beside_a_spare().await;
     children_of(spare).into_iter().for_each(common::kill);
     let session = start(&engine, &vm_box).await;
     assert_eq!(output(&session, "echo alive").await, "alive\n");
@@ -163,7 +167,7 @@ async fn it_ends_with_the_engine() {
     let spare = spare_of(&engine, &vm_box, &[own]).await;
     engine.close().await;
     gone(spare).await;
-    stop(&session, &vm_box).await;
+    stop(&session).await;
     // Closed while one is being made.
     let engine = engine_with(true);
     let session = start(&engine, &vm_box).await;
@@ -171,7 +175,7 @@ async fn it_ends_with_the_engine() {
     let own = shim_of(&session).await;
     assert_eq!(children(), [own]);
     // And there is no other.
-    stop(&session, &vm_box).await;
+    stop(&session).await;
     let session = start(&engine, &vm_box).await;
     engine.prepare(&vm_box.resources, Arc::new(|_, _| {})).await.unwrap();
     assert_eq!(children(), [shim_of(&session).await]);

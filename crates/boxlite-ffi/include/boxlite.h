@@ -80,7 +80,7 @@
 #define BOXLITE_VERSION "0.1.0"
 
 /** What `boxlite_build_id` answers in the library that this header came with. */
-#define BOXLITE_BUILD_ID "0.1.0+db6b8176ac682b45"
+#define BOXLITE_BUILD_ID "0.1.0+7ef991d9121e2737"
 
 
 /**
@@ -2028,7 +2028,7 @@ boxlite_status boxlite_runtime_options_set_accelerator(boxlite_runtime_options *
  *
  * If `keep` is true, one machine is kept ready for the next start, from the first start of a box on, for boxes of the
  * same image and size that are not detached; `boxlite_runtime_prepare` waits until it is ready. Without hardware
- * virtualisation a start then takes a quarter of the time, for the memory of one more idle box and, after each start,
+ * virtualisation a start then takes a quarter to half of the time, for the memory of one more idle box and, after each start,
  * half a second of a processor.
  */
 boxlite_status boxlite_runtime_options_set_spare_machine(boxlite_runtime_options *options,

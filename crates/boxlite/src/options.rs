@@ -47,7 +47,7 @@ pub struct EngineOptions {
     pub accelerator: AcceleratorChoice,
     /// Keeps one machine ready for the next start, from the first start of a box on, for boxes of the same image and
     /// size that are not detached; [`crate::Runtime::prepare`] waits until it is ready. Without hardware virtualisation
-    /// a start then takes a quarter of the time, for the memory of one more idle box and, after each start, half a
+    /// a start then takes a quarter to half of the time, for the memory of one more idle box and, after each start, half a
     /// second of a processor.
     pub spare_machine: bool,
 }

@@ -234,7 +234,7 @@ pub unsafe extern "C" fn boxlite_runtime_options_set_accelerator(
 ///
 /// If `keep` is true, one machine is kept ready for the next start, from the first start of a box on, for boxes of the
 /// same image and size that are not detached; `boxlite_runtime_prepare` waits until it is ready. Without hardware
-/// virtualisation a start then takes a quarter of the time, for the memory of one more idle box and, after each start,
+/// virtualisation a start then takes a quarter to half of the time, for the memory of one more idle box and, after each start,
 /// half a second of a processor.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn boxlite_runtime_options_set_spare_machine(

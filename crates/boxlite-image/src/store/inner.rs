@@ -114,17 +114,10 @@ impl Inner {
     /// # Errors
     /// `Storage`, to be tried again, if the moment does not pass.
     pub(crate) fn lock_present(&self, content: Content) -> Result<Option<LockGuard>> {
-        for _ in 0..ATTEMPTS {
+        patiently(content, || {
             let guard = self.locks.try_shared(content)?;
-            if !files::is_present(&self.home, content) {
-                return Ok(None);
-            }
-            if guard.is_some() {
-                return Ok(guard);
-            }
-            std::thread::sleep(PAUSE);
-        }
-        Err(stuck(content))
+            Ok(if files::is_present(&self.home, content) { guard.map(Some) } else { Some(None) })
+        })
     }
 
     /// Holds an index that an image was found in, if it is stored; false if it is not.
@@ -138,21 +131,24 @@ impl Inner {
     /// Stores a document if it is not there, and holds it.
     pub(crate) fn hold_document(&self, digest: &Digest, bytes: &[u8], leases: &Leases) -> Result<()> {
         let content = Content::Blob(*digest);
-        for _ in 0..ATTEMPTS {
-            if let Some(guard) = self.lock_present(content)? {
-                leases.hold(guard);
-                return Ok(());
+        let held = || -> Result<bool> {
+            let guard = self.locks.try_shared(content)?;
+            let guard = guard.filter(|_| files::is_present(&self.home, content));
+            Ok(guard.map(|guard| leases.hold(guard)).is_some())
+        };
+        patiently(content, || {
+            if held()? {
+                return Ok(Some(()));
             }
-            if let Some(_guard) = self.locks.try_exclusive(content)?
+            if let Some(guard) = self.locks.try_exclusive(content)?
                 && !files::is_present(&self.home, content)
             {
                 leases.made(content);
                 files::put_document(&self.home, digest, bytes)?;
-                continue;
+                drop(guard);
             }
-            std::thread::sleep(PAUSE);
-        }
-        Err(stuck(content))
+            Ok(held()?.then_some(()))
+        })
     }
 
     /// Commits an image and its reference, or, without a record, a reference to an image that is there already. False if
@@ -217,9 +213,19 @@ impl Inner {
     }
 }
 
-fn stuck(content: Content) -> Error {
+/// Tries again until there is an answer. Another process tells nobody that it is done, so there is nothing to wait for but time.
+fn patiently<T>(content: Content, mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    for _ in 0..ATTEMPTS {
+        if let Some(answer) = attempt()? {
+            return Ok(answer);
+        }
+        std::thread::sleep(PAUSE);
+    }
     let (noun, digest) = (content.noun(), content.digest());
-    Error::new(ErrorCode::Storage, format!("{noun} `{digest}` is held by somebody who does not let go of it"))
-        .with(Context::Digest, digest.to_string())
-        .retryable(true)
+    Err(Error::new(
+        ErrorCode::Storage,
+        format!("{noun} `{digest}` is held by somebody who does not let go of it"),
+    )
+    .with(Context::Digest, digest.to_string())
+    .retryable(true))
 }

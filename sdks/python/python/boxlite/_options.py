@@ -61,7 +61,7 @@ class Options:
     accelerator: Accelerator = "fastest"
     #: Keeps one machine ready for the next start, from the first start of a box on, for boxes of the same
     #: image and size that are not detached; `Boxlite.prepare` waits until it is ready. Without hardware
-    #: virtualisation a start then takes a quarter of the time, for the memory of one more idle box and, after
+    #: virtualisation a start then takes a quarter to half of the time, for the memory of one more idle box and, after
     #: each start, half a second of a processor.
     spare_machine: bool = False
     #: `qemu-system-<architecture>` on the `PATH` if `None`.
